@@ -1,0 +1,44 @@
+# The developer's door. `make help` lists what is here; the work is done by scripts/ and can be run from there too.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.NOTPARALLEL:
+
+##@ Lab
+lab: ## Start five containers and provision them with playbooks/site.yml
+	@scripts/lab.sh up
+verify-lab: ## Prove the lab: log, register, alias, load and remove a tiny model
+	@scripts/lab.sh play playbooks/verify.yml
+lab-shell: ## A shell on a lab host: make lab-shell HOST=registry1
+	@scripts/lab.sh shell "$(HOST)"
+lab-down: ## Remove the lab's containers, network, secrets and report
+	@scripts/lab.sh down
+
+##@ Tests
+test: ## All tests, as CI runs them; ends with `N passed, N failed`
+	@scripts/test.sh unit lint roles lab
+test-unit: ## Python: facts, sizing, filters, set-up scripts (seconds)
+	@scripts/test.sh unit
+lint: ## ansible-lint, ansible-test sanity, yamllint, ruff, mypy, shellcheck, docs
+	@scripts/test.sh lint
+test-roles: ## molecule, two scenarios at a time, and mutations (ROLE=common for one role)
+	@ROLE="$(ROLE)" scripts/test.sh roles
+test-lab: ## The lab end to end: twice, verify, faults, bad input
+	@scripts/test.sh lab
+
+##@ Measuring and releasing
+bench: ## Measure and write docs/performance.md
+	@scripts/bench.sh
+requirements: ## Compile requirements/*.in to hashed locks, without any index in them
+	@scripts/requirements.sh
+clean: ## Remove what was built in this checkout (not the cache, not the lab)
+	@rm -rf .build/molecule .build/junit .build/sanity .build/venv .build/mutations
+
+##@ Set-up (the targets above do it when needed)
+setup: ## Tools, container engine and images
+	@scripts/venv.sh test >/dev/null && scripts/venv.sh lint >/dev/null && scripts/engine.sh && scripts/image.sh 12 && scripts/image.sh 13
+
+help: ## This list
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-lab bench requirements clean setup help

@@ -1,0 +1,89 @@
+"""Bad input and shortfalls: one message that says what, where and how to mend it, and a failed run."""
+
+from __future__ import annotations
+
+import json
+
+TOO_MUCH = [
+    {
+        "id": f"site.{name}",
+        "profiles": ["base"],
+        "fact": "cpu.threads",
+        "operator": ">=",
+        "value": value,
+        "remedy": "Buy a larger server.",
+    }
+    for name, value in (("many", 4096), ("more", 8192))
+]
+
+
+def test_all_shortfalls_come_in_one_message_with_hosts_that_are_lost(host, gate, tmp_path):
+    lost = tmp_path / "lost.yml"
+    lost.write_text(
+        "molecule:\n  hosts:\n    lost1:\n      ansible_connection: ssh\n      ansible_host: 127.0.0.1\n"
+        "      ansible_port: 1\n      ansible_ssh_retries: 0\n"
+    )
+    done = gate([lost], preflight_requirements=TOO_MUCH)
+    assert done.returncode == 2
+    assert "Requirement failed (2)" in done.output
+    assert "site.many: requires >= 4096, found" in done.output
+    assert "site.more: requires >= 8192, found" in done.output
+    assert "Buy a larger server." in done.output
+    assert "Host could not be read (1)" in done.output
+    assert "lost1" in done.output
+    # The report is written before the gate stops the run.
+    rows = json.loads((done.folder / "report.json").read_text())["rows"]
+    assert {row["status"] for row in rows if row["host"] == "lost1"} == {"unknown"}
+    assert "could not be read" in (done.folder / "index.html").read_text()
+    assert "changed=0" in done.stdout
+    assert "changed=1" not in done.stdout
+
+
+def test_report_only_stops_nothing(gate):
+    done = gate(preflight_requirements=TOO_MUCH, preflight_gate="report_only")
+    assert done.returncode == 0, done.output
+    assert "FAIL" in done.stdout
+
+
+def test_misspelt_key_is_named_with_the_nearest(gate):
+    bad = {**TOO_MUCH[0], "severty": "warn"}
+    done = gate(preflight_requirements=[bad])
+    assert done.returncode == 2
+    assert "requirement 'site.many'" in done.output
+    assert "did you mean 'severity'?" in done.output
+    assert not done.folder.exists()
+
+
+def test_expired_waiver_is_an_error(host, gate):
+    waiver = {"check": "base.memory", "host": host.backend.host, "reason": "accepted", "until": "2020-01-31"}
+    done = gate(preflight_waivers=[waiver])
+    assert done.returncode == 2
+    assert "expired on 2020-01-31" in done.output
+    assert "base.memory" in done.output
+
+
+def test_waiver_is_shown_and_lets_pass(host, gate):
+    waiver = {"check": "site.many", "host": host.backend.host, "reason": "ordered", "until": "2999-12-31"}
+    done = gate(preflight_requirements=TOO_MUCH[:1], preflight_waivers=[waiver])
+    assert done.returncode == 0, done.output
+    assert "FAIL, waived" in done.stdout
+    assert "ordered (until 2999-12-31)" in (done.folder / "index.html").read_text()
+
+
+def test_simulated_machine_says_so_and_unknown_is_no_pass(gate, simulated):
+    done = gate(**simulated)
+    assert done.returncode == 0, done.output
+    assert "(simulated)" in done.stdout
+    assert "80 GB class" in done.stdout
+    assert "simulated" in (done.folder / "index.html").read_text()
+    rows = {row["check"]: row for row in json.loads((done.folder / "report.json").read_text())["rows"]}
+    assert rows["gpu_training.accelerators"]["found"] == "2"
+    # Free space is known of a mounted filesystem only, never of a copied tree.
+    assert rows["base.free_space"]["status"] == "unknown"
+
+
+def test_strict_gate_stops_at_what_could_not_be_read(gate, simulated):
+    done = gate(**simulated, preflight_gate="strict")
+    assert done.returncode == 2
+    assert "Could not be read (1)" in done.output
+    assert "Requirement failed" not in done.output

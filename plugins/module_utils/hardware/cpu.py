@@ -1,0 +1,180 @@
+# Copyright (c) 2026, the mlops.onprem authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Sockets, cores and threads from sysfs; model and instruction sets from /proc/cpuinfo."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import cpu_list, cpu_mask
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import KIB, Tree
+
+CPU = "/sys/devices/system/cpu"
+CPUINFO = "/proc/cpuinfo"
+SOURCES = {
+    "vendor": CPUINFO,
+    "model": CPUINFO,
+    "ml_flags": CPUINFO,
+    "threads": CPU + "/online",
+    "sockets": CPU + "/cpu0/topology/physical_package_id",
+    "cores": CPU + "/cpu0/topology/core_cpus_list",
+    "threads_per_core": CPU + "/cpu0/topology/core_cpus_list",
+}
+
+# Instruction sets that a machine-learning library chooses its code by.
+ML_FLAGS = frozenset(
+    {
+        "avx",
+        "avx2",
+        "fma",
+        "f16c",
+        "avx_vnni",
+        "avx512f",
+        "avx512bw",
+        "avx512dq",
+        "avx512vl",
+        "avx512_bf16",
+        "avx512_fp16",
+        "avx512_vnni",
+        "amx_tile",
+        "amx_bf16",
+        "amx_int8",
+        "amx_fp16",
+        "asimd",
+        "asimdhp",
+        "asimddp",
+        "fphp",
+        "sve",
+        "sve2",
+        "sveb16",
+        "svebf16",
+        "svei8mm",
+        "bf16",
+        "i8mm",
+        "sme",
+        "sme2",
+    }
+)
+# One block of cpuinfo describes the machine; the blocks of further CPUs are slow to make and say the same.
+CPUINFO_HEAD_BYTES = 16 * KIB
+# Vendor codes of Arm's main id register, as in the kernel's cputype.h.
+ARM_VENDORS = {
+    0x41: "ARM",
+    0x42: "Broadcom",
+    0x43: "Cavium",
+    0x46: "Fujitsu",
+    0x48: "HiSilicon",
+    0x4E: "NVIDIA",
+    0x50: "APM",
+    0x51: "Qualcomm",
+    0x61: "Apple",
+    0x6D: "Microsoft",
+    0xC0: "Ampere",
+}
+
+
+def parse_cpuinfo(text: str | None) -> dict[str, str]:
+    """The first CPU's fields of /proc/cpuinfo, and those that stand after the last CPU, by name."""
+    fields: dict[str, str] = {}
+    for line in (text or "").splitlines():
+        name, colon, value = line.partition(":")
+        if colon:
+            fields.setdefault(name.strip(), value.strip())
+    return fields
+
+
+def vendor_of(fields: dict[str, str]) -> str | None:
+    """The maker's name: x86 says it, Arm gives a number, POWER puts it in the model."""
+    vendor = fields.get("vendor_id") or fields.get("vendor")
+    if vendor:
+        return vendor
+    implementer = fields.get("CPU implementer", "")
+    if re.fullmatch(r"0x[0-9a-fA-F]{1,4}", implementer):
+        return ARM_VENDORS.get(int(implementer, 16), implementer)
+    return "IBM" if fields.get("cpu", "").startswith("POWER") else None
+
+
+def model_of(fields: dict[str, str]) -> str | None:
+    """The model as printed; on Arm the part number, which is all that the kernel knows."""
+    for name in ("model name", "cpu", "family"):
+        if fields.get(name):
+            return " ".join(fields[name].split())
+    part = fields.get("CPU part")
+    return f"part {part}" if part else None
+
+
+def ml_flags_of(fields: dict[str, str]) -> list[str] | None:
+    """The flags out of ML_FLAGS, sorted; None where cpuinfo lists no flags (POWER)."""
+    text = fields.get("flags") or fields.get("Features")
+    return sorted(ML_FLAGS.intersection(text.split())) if text else None
+
+
+def online_cpus(tree: Tree) -> list[int] | None:
+    """Numbers of the online CPUs; recorded trees of old kernels have no list but one directory each."""
+    online = cpu_list(tree.text(CPU + "/online"))
+    if online:
+        return online
+    found = []
+    for name in tree.names(CPU):
+        if re.fullmatch(r"cpu[0-9]{1,5}", name) and tree.text(f"{CPU}/{name}/online") != "0":
+            found.append(int(name[3:]))
+    return sorted(found) or None
+
+
+def siblings(tree: Tree, cpu: int) -> list[int] | None:
+    """The CPUs that share a core with `cpu`, under whichever name the kernel's age gave the file."""
+    topology = f"{CPU}/cpu{cpu}/topology/"
+    for name in ("core_cpus_list", "thread_siblings_list"):
+        found = cpu_list(tree.text(topology + name))
+        if found:
+            return found
+    for name in ("core_cpus", "thread_siblings"):
+        found = cpu_mask(tree.text(topology + name))
+        if found:
+            return found
+    return None
+
+
+def topology(tree: Tree, online: list[int]) -> dict[str, int | None]:
+    """Sockets, cores and the largest number of threads in one core, from each core's first online CPU."""
+    packages: set[int] = set()
+    counts: list[int] = []
+    seen: set[int] = set()
+    present = set(online)
+    unknown: dict[str, int | None] = {"sockets": None, "cores": None, "threads_per_core": None}
+    for cpu in online:
+        if cpu in seen:
+            continue
+        # A trimmed record lists more CPUs than it holds: those it holds decide.
+        together = siblings(tree, cpu)
+        if together is None:
+            if counts:
+                continue
+            return unknown
+        mine = (set(together) & present) | {cpu}
+        seen |= mine
+        counts.append(len(mine))
+        package = tree.integer(f"{CPU}/cpu{cpu}/topology/physical_package_id")
+        if package is not None and package >= 0:
+            packages.add(package)
+    if not counts:
+        return unknown
+    return {"sockets": len(packages) or None, "cores": len(counts), "threads_per_core": max(counts)}
+
+
+def read(tree: Tree) -> dict[str, Any]:
+    """The `cpu` facts. `threads` counts the machine's online CPUs, not those this process may use."""
+    fields = parse_cpuinfo(tree.text(CPUINFO, CPUINFO_HEAD_BYTES))
+    online = online_cpus(tree)
+    counts = topology(tree, online or [])
+    return {
+        "vendor": vendor_of(fields),
+        "model": model_of(fields),
+        "sockets": counts["sockets"],
+        "cores": counts["cores"],
+        "threads": len(online) if online else None,
+        "threads_per_core": counts["threads_per_core"],
+        "ml_flags": ml_flags_of(fields),
+    }

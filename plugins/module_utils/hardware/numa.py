@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the mlops.onprem authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""NUMA nodes, with nodes that are a GPU's own memory told apart from the host's."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import cpu_list, cpu_mask, kib_fields
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
+
+NODE = "/sys/devices/system/node"
+NVIDIA_GPUS = "/proc/driver/nvidia/gpus"
+SOURCES = {"cpus": NODE, "memory_bytes": NODE}
+
+
+def gpu_nodes(tree: Tree) -> set[int]:
+    """Ids of the nodes that the NVIDIA driver says are GPU memory (POWER9 with V100, GH200, GB200)."""
+    found = set()
+    for address in tree.names(NVIDIA_GPUS):
+        match = re.search(r"^Node:\s+([0-9]{1,6})\s*$", tree.text(f"{NVIDIA_GPUS}/{address}/numa_status") or "", re.M)
+        if match:
+            found.add(int(match.group(1)))
+    return found
+
+
+def read(tree: Tree, coherent_gpu: bool = False) -> list[dict[str, Any]]:
+    """The `numa` facts, sorted by id; `memory_bytes` is the node's MemTotal.
+
+    `coherent_gpu`: a GPU is present whose memory the kernel may show as a node without CPUs, and the driver's own
+    word is missing; then such nodes are taken for the GPU's.
+    """
+    ids = sorted(int(name[4:]) for name in tree.names(NODE) if re.fullmatch(r"node[0-9]{1,6}", name))
+    of_gpu = gpu_nodes(tree)
+    nodes = []
+    for number in ids:
+        place = f"{NODE}/node{number}"
+        listed = tree.text(place + "/cpulist")
+        cpus = cpu_list(listed) if listed is not None else cpu_mask(tree.text(place + "/cpumap"))
+        if cpus is None and tree.reason(place + "/cpulist") == "empty":
+            cpus = []
+        memory = kib_fields(tree.text(place + "/meminfo")).get("MemTotal")
+        own = number in of_gpu or (coherent_gpu and not of_gpu and cpus == [] and bool(memory))
+        nodes.append({"id": number, "cpus": cpus, "memory_bytes": memory, "kind": "gpu" if own else "host"})
+    return nodes

@@ -1,0 +1,110 @@
+"""Say what differs from what is wanted: packages, folders, files, database. Reads JSON, writes JSON, changes nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import grp
+import hashlib
+import json
+import os
+import pwd
+import re
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+EMPTY = {"error": "", "driver": False, "may_create": False, "begun": False, "tracking": "", "auth": ""}
+DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
+
+
+def missing_packages(names):
+    if Path("/usr/bin/dpkg-query").exists():
+        query = ["dpkg-query", "--show", "--showformat", "${Package} ${db:Status-Abbrev}\n"]
+        ready = r"^%s ii ?$"
+    else:
+        query = ["rpm", "--query", "--queryformat", "%{NAME}\n"]
+        ready = r"^%s$"
+    answer = subprocess.run(query + names, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False)
+    return [name for name in names if not re.search(ready % re.escape(name), answer.stdout, re.MULTILINE)]
+
+
+def differs(wanted):
+    try:
+        found = Path(wanted["path"]).stat()
+        if stat.S_IMODE(found.st_mode) != int(wanted["mode"], 8):
+            return True
+        if (found.st_uid, found.st_gid) != (pwd.getpwnam(wanted["owner"]).pw_uid, grp.getgrnam(wanted["group"]).gr_gid):
+            return True
+        if "sha256" in wanted:
+            return hashlib.sha256(Path(wanted["path"]).read_bytes()).hexdigest() != wanted["sha256"]
+    except (OSError, KeyError):
+        return True
+    return not stat.S_ISDIR(found.st_mode)
+
+
+def default_site_is_untouched():
+    """Only the example that the package brought, byte for byte: a site that somebody wrote is none of our business."""
+    try:
+        digest = hashlib.md5(DEFAULT_SITE.read_bytes()).hexdigest()
+        query = ["dpkg-query", "--show", "--showformat", "${Conffiles}", "nginx-common"]
+        known = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+    except OSError:
+        return False
+    return f"/etc/nginx/sites-available/default {digest}" in known
+
+
+def database(user, connection, password):
+    """The state of the schema. As the service's user, since a local PostgreSQL asks the kernel who is there."""
+    try:
+        import psycopg2
+    except ImportError:
+        return {**EMPTY, "error": "the Python driver psycopg2 is not installed"}
+    # libpq looks for certificates at home, and root's is closed to the user that this becomes.
+    os.environ["HOME"] = "/nonexistent"
+    with contextlib.suppress(KeyError):
+        os.seteuid(pwd.getpwnam(user).pw_uid)
+    try:
+        if password:
+            connection["password"] = password
+        session = psycopg2.connect(connect_timeout=5, application_name="mlops.onprem", **connection)
+    except psycopg2.Error as error:
+        return {**EMPTY, "error": " ".join(str(error).split()), "driver": True}
+    finally:
+        os.seteuid(0)
+    with session, session.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = ANY (current_schemas(false))")
+        tables = {row[0] for row in cursor.fetchall()}
+        cursor.execute("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)")
+        state = {**EMPTY, "driver": True, "may_create": cursor.fetchone()[0]}
+        # What a killed first run can leave: the first tables, before the migrations, which are one transaction.
+        state["begun"] = tables <= {"experiments", "runs", "tags", "metrics", "params"}
+        for table in tables if state["begun"] else ():
+            cursor.execute(f"SELECT NOT EXISTS (SELECT FROM {table})")
+            state["begun"] = state["begun"] and cursor.fetchone()[0]
+        for name, table in (("tracking", "alembic_version"), ("auth", "alembic_version_auth")):
+            if table in tables:
+                cursor.execute(f"SELECT version_num FROM {table}")
+                state[name] = ",".join(sorted(row[0] for row in cursor.fetchall()))
+    session.close()
+    return state
+
+
+def main():
+    wanted = json.load(sys.stdin)
+    try:
+        user = bool(pwd.getpwnam(wanted["user"]))
+    except KeyError:
+        user = False
+    answer = {
+        "packages": missing_packages(wanted["packages"]),
+        "user": user,
+        "directories": [entry["path"] for entry in wanted["directories"] if differs(entry)],
+        "files": [entry["path"] for entry in wanted["files"] if differs(entry)],
+        "default_site": default_site_is_untouched(),
+        "database": database(wanted["user"], wanted["connection"], wanted["password"]),
+    }
+    json.dump(answer, sys.stdout)
+
+
+main()

@@ -1,0 +1,169 @@
+"""Run the test tiers and end with one line: `N passed, N failed`.
+
+    run_tests.py unit lint roles lab        (scripts/test.sh sets up what they need first)
+
+A tier is a list of jobs. A job is one command with a log of its own; what it counts comes from the JUnit files that it
+writes, or is 1 for its exit code. Jobs of a tier run two at a time, tiers one after the other. Environment: ROLE limits
+the roles tier to one role.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / ".build"
+LOGS = BUILD / "logs"
+JUNIT = BUILD / "junit"
+TEST_BIN = BUILD / "venv/test/bin"
+LINT_BIN = BUILD / "venv/lint/bin"
+TAIL_LINES = 60
+
+
+@dataclass
+class Job:
+    """One command, and where it says how many tests it ran."""
+
+    name: str
+    command: list[str]
+    environment: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def junit(self) -> Path:
+        return JUNIT / self.name
+
+
+@dataclass
+class Result:
+    job: Job
+    passed: int
+    failed: int
+    seconds: float
+    log: Path
+
+
+def pytest_job(name: str, paths: list[str], *options: str) -> Job:
+    junit = JUNIT / name / "pytest.xml"
+    return Job(name, [str(TEST_BIN / "pytest"), "-q", f"--junitxml={junit}", *options, *paths])
+
+
+def unit_jobs() -> list[Job]:
+    paths = [path for path in ("tests/unit", "tests/recorded") if (ROOT / path).is_dir()]
+    return [pytest_job("unit", paths)]
+
+
+def lint_jobs() -> list[Job]:
+    """The slowest first, so that it overlaps with all the others."""
+    lint = str(LINT_BIN)
+    shell = [str(path.relative_to(ROOT)) for path in sorted((ROOT / "scripts").glob("*.sh"))]
+    return [
+        Job("sanity", ["scripts/sanity.sh"]),
+        Job("ansible-lint", [f"{lint}/ansible-lint", "--offline", "--strict"]),
+        Job("mypy", [f"{lint}/mypy"]),
+        Job("yamllint", [f"{lint}/yamllint", "--strict", "."]),
+        Job("ruff-check", [f"{lint}/ruff", "check"]),
+        Job("ruff-format", [f"{lint}/ruff", "format", "--check"]),
+        Job("shellcheck", [f"{lint}/shellcheck", "--external-sources", "--source-path=SCRIPTDIR", ".ci/run", *shell]),
+        Job("codespell", [f"{lint}/codespell"]),
+        Job("changelog", [f"{lint}/antsibull-changelog", "lint"]),
+        Job("docs", ["scripts/docs_lint.sh"]),
+    ]
+
+
+def role_jobs() -> list[Job]:
+    """A scenario each; where tests/mutations/ names it, its role is then broken on purpose in the same container."""
+    wanted = os.environ.get("ROLE", "")
+    scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+    if wanted:
+        scenarios = [name for name in scenarios if name.rsplit("-", 1)[0] == wanted or name.startswith(f"{wanted}-")]
+        if not scenarios:
+            sys.exit(f"error: ROLE={wanted}: there is no molecule/{wanted}-*")
+    # The longest first, so that two of them end together: the later roles stand on the earlier ones and do more.
+    order = ["model_registry", "common"]
+    scenarios.sort(key=lambda name: next((i for i, role in enumerate(order) if name.startswith(role)), len(order)))
+    return [
+        Job(name, [sys.executable, "scripts/run_scenario.py", name], {"MLOPS_JUNIT_DIR": str(JUNIT / name)})
+        for name in scenarios
+    ]
+
+
+def lab_jobs() -> list[Job]:
+    return [pytest_job("lab", ["tests/lab"], "-x")]
+
+
+TIERS = {"unit": unit_jobs, "lint": lint_jobs, "roles": role_jobs, "lab": lab_jobs}
+
+
+def count(job: Job, returncode: int) -> tuple[int, int]:
+    """(passed, failed) of a job. A command that fails without a failed test counts as one failure of its own."""
+    passed = failed = 0
+    for file in job.junit.glob("*.xml"):
+        for suite in ElementTree.parse(file).getroot().iter("testsuite"):  # noqa: S314 (we wrote it)
+            bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            failed += bad
+            passed += int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0))
+    if returncode != 0 and failed == 0:
+        failed = 1
+    if returncode == 0 and passed == 0:
+        passed = 1
+    return passed, failed
+
+
+def run(job: Job) -> Result:
+    log = LOGS / f"{job.name}.log"
+    job.junit.mkdir(parents=True, exist_ok=True)
+    for old in job.junit.glob("*.xml"):
+        old.unlink()
+    environment = {
+        **os.environ,
+        "PATH": f"{TEST_BIN}:{LINT_BIN}:{os.environ['PATH']}",
+        "ANSIBLE_COLLECTIONS_PATH": str(BUILD / "collections"),
+        "ANSIBLE_HOME": str(BUILD / "ansible"),
+        **job.environment,
+    }
+    begin = time.monotonic()
+    with log.open("w") as output:
+        process = subprocess.run(
+            job.command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
+    passed, failed = count(job, process.returncode)
+    return Result(job, passed, failed, time.monotonic() - begin, log)
+
+
+def show(result: Result) -> None:
+    word = "FAIL" if result.failed else "ok  "
+    counts = f"{result.passed} passed, {result.failed} failed"
+    print(f"  {word} {result.job.name:<28} {counts:<24} {result.seconds:6.0f} s", flush=True)
+    if result.failed:
+        lines = result.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+        print(f"  ---- the end of {result.log.relative_to(ROOT)}", *lines, "  ----", sep="\n", flush=True)
+
+
+def main(names: list[str]) -> int:
+    unknown = [name for name in names if name not in TIERS]
+    if unknown or not names:
+        sys.exit(f"error: unknown tier {', '.join(unknown) or '(none given)'}: there are {', '.join(TIERS)}")
+    LOGS.mkdir(parents=True, exist_ok=True)
+    passed = failed = 0
+    for name in names:
+        begin = time.monotonic()
+        print(f"== {name}", flush=True)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            for result in pool.map(run, TIERS[name]()):
+                show(result)
+                passed += result.passed
+                failed += result.failed
+        print(f"== {name}: {time.monotonic() - begin:.0f} s", flush=True)
+    print(f"{passed} passed, {failed} failed")
+    return 1 if failed or not passed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

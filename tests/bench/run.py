@@ -1,0 +1,259 @@
+"""Measure the budgets on the lab and write docs/performance.md.
+
+    run.py --output FILE
+
+Every result is a ratio of two things measured in the same run, in turns, so that a busy computer slows both. A ratio over
+its budget ends with exit code 1; the page is written all the same.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import re
+import shutil
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from base64 import b64encode
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Callable
+
+ROOT = Path(__file__).resolve().parents[2]
+INVENTORY = ROOT / "inventories/lab"
+REGISTRY = f"https://127.0.0.1:{os.environ.get('MLOPS_LAB_PORT', '8443')}"
+GIB = 2**30
+ROUNDS = 5
+
+
+@dataclass
+class Row:
+    """One line of the table: what was measured against what, the budget as a largest ratio (or number)."""
+
+    what: str
+    against: str
+    measured: float
+    unit: str
+    budget: float
+    detail: str
+
+    @property
+    def kept(self) -> bool:
+        return self.measured <= self.budget
+
+
+def seconds(action: Callable[[], object]) -> float:
+    begin = time.perf_counter()
+    action()
+    return time.perf_counter() - begin
+
+
+def in_turns(first: Callable[[], object], second: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float]:
+    """Median seconds of two actions, measured alternately."""
+    pairs = [(seconds(first), seconds(second)) for _ in range(rounds)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def run(*command: str | Path, **environment: str) -> str:
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    if done.returncode:
+        sys.exit(
+            f"error: {' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout[-3000:]}{done.stderr[-1000:]}"
+        )
+    return done.stdout
+
+
+def on_registry(*command: str) -> str:
+    return run("docker", "exec", "mlops-lab-registry1", *command)
+
+
+def adhoc(module: str, arguments: str = "") -> None:
+    run(
+        "ansible",
+        "localhost",
+        "--connection=local",
+        f"--module-name={module}",
+        f"--args={arguments}",
+        "-e",
+        f"ansible_python_interpreter={sys.executable}",
+    )
+
+
+def facts_row() -> Row:
+    ours, theirs = in_turns(
+        lambda: adhoc("mlops.onprem.hardware_facts"),
+        lambda: adhoc("ansible.builtin.setup", "gather_subset=!all,!min,hardware"),
+    )
+    empty, _ = in_turns(lambda: adhoc("ansible.builtin.ping"), lambda: None)
+    return Row(
+        "hardware_facts",
+        "setup, subset hardware",
+        (ours - empty) / (theirs - empty) if theirs > empty else ours / theirs,
+        "x",
+        0.5,
+        f"{ours:.2f} s and {theirs:.2f} s; ping, {empty:.2f} s, is taken off both",
+    )
+
+
+class Registry:
+    """The lab's registry over HTTPS, as its admin."""
+
+    def __init__(self) -> None:
+        secrets = INVENTORY / ".mlops/secrets"
+        password = (secrets / "model_registry_admin_password").read_text().strip()
+        self.authorization = "Basic " + b64encode(f"admin:{password}".encode()).decode()
+        self.context = ssl.create_default_context(cafile=str(secrets / "ca/ca.pem"))
+
+    def request(self, method: str, path: str, body: object = None, length: int | None = None) -> bytes:
+        request = urllib.request.Request(f"{REGISTRY}{path}", data=body, method=method)  # noqa: S310 (https only)
+        request.add_header("Authorization", self.authorization)
+        if length is not None:
+            request.add_header("Content-Length", str(length))
+            request.add_header("Content-Type", "application/octet-stream")
+        with urllib.request.urlopen(request, context=self.context, timeout=600) as response:  # noqa: S310
+            return response.read()
+
+
+def worker_memory_mib() -> float:
+    """Sum of the proportional set sizes of the service's processes."""
+    pids = on_registry(
+        "sh",
+        "-c",
+        "cat /sys/fs/cgroup/systemd$(systemctl show -P ControlGroup mlflow)/cgroup.procs 2>/dev/null || pgrep -u mlflow",
+    ).split()
+    total = 0
+    for pid in pids:
+        text = on_registry("sh", "-c", f"cat /proc/{pid}/smaps_rollup 2>/dev/null || true")
+        total += sum(int(value) for value in re.findall(r"^Pss:\s+(\d+) kB", text, flags=re.MULTILINE))
+    return total / 1024
+
+
+def upload_rows() -> list[Row]:
+    registry = Registry()
+    with tempfile.NamedTemporaryFile() as source:
+        block = os.urandom(2**20)
+        for _ in range(GIB // len(block)):
+            source.write(block)
+        source.flush()
+        path = "/api/2.0/mlflow-artifacts/artifacts/bench/blob"
+
+        def put() -> None:
+            with Path(source.name).open("rb") as body:
+                registry.request("PUT", path, body, GIB)
+
+        def copy() -> None:
+            run("docker", "cp", source.name, "mlops-lab-registry1:/var/lib/mlflow/bench-source")
+
+        copy()
+        before = worker_memory_mib()
+        put_seconds, copy_seconds = in_turns(
+            put,
+            lambda: on_registry(
+                "sh",
+                "-c",
+                "cp /var/lib/mlflow/bench-source /var/lib/mlflow/bench-copy && sync /var/lib/mlflow/bench-copy",
+            ),
+            rounds=3,
+        )
+        growth = worker_memory_mib() - before
+        registry.request("DELETE", path)
+        on_registry("rm", "-f", "/var/lib/mlflow/bench-source", "/var/lib/mlflow/bench-copy")
+    return [
+        Row(
+            "upload of 1 GiB through nginx and MLflow",
+            "cp and sync on the same disk",
+            put_seconds / copy_seconds,
+            "x",
+            2.0,
+            f"{put_seconds:.1f} s and {copy_seconds:.1f} s",
+        ),
+        Row(
+            "memory of the MLflow service after three such uploads",
+            "before them",
+            growth,
+            "MiB",
+            50,
+            f"{before:.0f} MiB before",
+        ),
+    ]
+
+
+def site_rows() -> list[Row]:
+    lab = ROOT / "scripts/lab.sh"
+    run(lab, "down")
+    run(lab, "containers")
+    fresh = seconds(lambda: run(lab, "play", "playbooks/site.yml"))
+    output = ""
+
+    def again() -> None:
+        nonlocal output
+        output = run(lab, "play", "playbooks/site.yml", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
+
+    second = min(seconds(again) for _ in range(2))
+    sys.path.insert(0, str(ROOT / "tests/lab"))
+    from counting import executions
+
+    counts = executions(output)
+    return [
+        Row(
+            "second site.yml over the lab",
+            "the fresh run",
+            second / fresh,
+            "x",
+            0.2,
+            f"{second:.0f} s and {fresh:.0f} s",
+        ),
+        Row(
+            "module executions of the second run, five hosts",
+            "-",
+            sum(counts.values()),
+            "executions",
+            250,
+            json.dumps(counts, sort_keys=True),
+        ),
+    ]
+
+
+def page(rows: list[Row]) -> str:
+    core = run("ansible", "--version").splitlines()[0]
+    lines = [
+        "# Performance",
+        "",
+        "Written by `make bench`; do not edit. Ratios of two things measured in turns in the same run, medians; seconds are shown",
+        "for scale only and belong to the computer that ran it.",
+        "",
+        f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, Python {platform.python_version()}, {core}.",
+        "",
+        "| what | against | measured | budget | kept | detail |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        lines.append(
+            f"| {row.what} | {row.against} | {row.measured:.2f} {row.unit} | {row.budget:g} {row.unit} | {'yes' if row.kept else '**no**'} | {row.detail} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, required=True)
+    options = parser.parse_args()
+    if not shutil.which("docker"):
+        sys.exit("error: no docker client on PATH: run this by `make bench`")
+    rows = [facts_row(), *site_rows(), *upload_rows()]
+    options.output.write_text(page(rows))
+    print(options.output.read_text())
+    return 0 if all(row.kept for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
