@@ -84,7 +84,13 @@ class Bench:
 
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, cwd=self.copy, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            command,
+            cwd=self.copy,
+            env=self.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
         )
 
     def converge(self) -> subprocess.CompletedProcess[str]:
@@ -136,7 +142,7 @@ def try_mutation(bench: Bench, mutation: Mutation) -> None:
 def write_junit(scenario: str, outcomes: list[tuple[str, str]]) -> None:
     folder = Path(os.environ.get("MLOPS_JUNIT_DIR", BUILD / "junit" / scenario))
     folder.mkdir(parents=True, exist_ok=True)
-    failures = sum(1 for _, error in outcomes if error)
+    failures = sum(1 for name, error in outcomes if error)
     cases = "".join(
         f"<testcase name={quoteattr(name)}>{f'<failure message={quoteattr(error)}/>' if error else ''}</testcase>"
         for name, error in outcomes
@@ -166,14 +172,14 @@ def run_mutations(scenario: str, mutations: list[Mutation]) -> int:
     outcomes.append(("the unbroken code heals every mutation", error))
     print(f"{'FAILED' if error else 'healed':<10} {error}", flush=True)
     write_junit(scenario, outcomes)
-    return 1 if any(error for _, error in outcomes) else 0
+    return 1 if any(error for name, error in outcomes) else 0
 
 
 def main() -> int:
     scenario = sys.argv[1]
     molecule = [str(ROOT / "scripts/molecule.sh")]
     mutations = mutations_of(scenario)
-    code = subprocess.run([*molecule, "test", scenario, "--destroy=never"]).returncode
+    code = subprocess.run([*molecule, "test", scenario, "--destroy=never"], check=False).returncode
     try:
         if code == 0 and mutations:
             code = run_mutations(scenario, mutations)

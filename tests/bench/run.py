@@ -57,13 +57,19 @@ def seconds(action: Callable[[], object]) -> float:
 
 def in_turns(first: Callable[[], object], second: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float]:
     """Median seconds of two actions, measured alternately."""
-    pairs = [(seconds(first), seconds(second)) for _ in range(rounds)]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+    pairs = [(seconds(first), seconds(second)) for _unused in range(rounds)]
+    return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
 def run(*command: str | Path, **environment: str) -> str:
     done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **environment}, stdin=subprocess.DEVNULL, capture_output=True, text=True
+        command,
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         sys.exit(
@@ -93,7 +99,7 @@ def facts_row() -> Row:
         lambda: adhoc("mlops.onprem.hardware_facts"),
         lambda: adhoc("ansible.builtin.setup", "gather_subset=!all,!min,hardware"),
     )
-    empty, _ = in_turns(lambda: adhoc("ansible.builtin.ping"), lambda: None)
+    empty, unused = in_turns(lambda: adhoc("ansible.builtin.ping"), lambda: None)
     return Row(
         "hardware_facts",
         "setup, subset hardware",
@@ -141,7 +147,7 @@ def upload_rows() -> list[Row]:
     registry = Registry()
     with tempfile.NamedTemporaryFile() as source:
         block = os.urandom(2**20)
-        for _ in range(GIB // len(block)):
+        for _unused in range(GIB // len(block)):
             source.write(block)
         source.flush()
         path = "/api/2.0/mlflow-artifacts/artifacts/bench/blob"
@@ -198,7 +204,7 @@ def site_rows() -> list[Row]:
         nonlocal output
         output = run(lab, "play", "playbooks/site.yml", ANSIBLE_STDOUT_CALLBACK="ansible.posix.json")
 
-    second = min(seconds(again) for _ in range(2))
+    second = min(seconds(again) for _unused in range(2))
     sys.path.insert(0, str(ROOT / "tests/lab"))
     from counting import executions
 

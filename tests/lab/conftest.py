@@ -21,6 +21,7 @@ def lab(*arguments: str, timeout: int = 900, **environment: str) -> subprocess.C
         stderr=subprocess.STDOUT,
         text=True,
         timeout=timeout,
+        check=False,
     )
 
 
@@ -30,4 +31,5 @@ def site(*options: str, **environment: str) -> subprocess.CompletedProcess:
 
 def on(host: str, *command: str) -> subprocess.CompletedProcess:
     """Run a command in a lab container."""
-    return subprocess.run(["docker", "exec", f"mlops-lab-{host}", *command], capture_output=True, text=True, timeout=60)
+    command = ("docker", "exec", f"mlops-lab-{host}", *command)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)

@@ -124,6 +124,7 @@ def test_a_registry_group_without_hosts(tmp_path):
         },
         capture_output=True,
         text=True,
+        check=False,
     )
     assert result.returncode == 2
     assert "the group model_registry without any host" in result.stdout + result.stderr

@@ -21,6 +21,7 @@ import yaml
 MIB = 1024 * 1024
 NAME = "registry.example.test"
 PORT = 8443
+CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
 ROLE = Path(__file__).resolve().parents[3] / "roles/model_registry"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 ROOT = "/var/lib/mlflow/artifacts"
@@ -102,10 +103,9 @@ def registry(host, secrets):
     return Registry(address, ca, secrets["MLFLOW_AUTH_ADMIN_PASSWORD"].strip('"'))
 
 
-def play(*more):
+def play(host, *more):
     """The role again, from the controller, with other input."""
-    scenario = Path(os.environ["MOLECULE_SCENARIO_DIRECTORY"])
-    command = ["ansible-playbook", "-i", scenario / "inventory.yml", scenario / "converge.yml", *more]
+    command = ["ansible-playbook", "-i", host.backend.ansible_runner.inventory_file, CONVERGE, *more]
     environment = {
         **os.environ,
         "ANSIBLE_INJECT_FACT_VARS": "false",
@@ -280,12 +280,12 @@ def test_uploads_stream(host, registry):
     )
     before = worker_memory(host)
     connection = registry.begin_upload("0/large/model.bin", size)
-    for _ in range(64):
+    for _unused in range(64):
         connection.send(chunk)
     time.sleep(1)
     partial = shell(host, f"find {ROOT}/0/large -name '.artifact.uploading.*' -size +16M")
     assert partial, "the server had nothing of the first 64 MiB: the proxy keeps uploads back"
-    for _ in range(192):
+    for _unused in range(192):
         connection.send(chunk)
     assert connection.getresponse().status == 200
     connection.close()
@@ -317,7 +317,7 @@ def test_a_full_disk_fails_the_upload_and_leaves_nothing_visible(host, registry)
     try:
         connection = registry.begin_upload("0/full/model.bin", 32 * MIB)
         try:
-            for _ in range(32):
+            for _unused in range(32):
                 connection.send(b"m" * MIB)
         except OSError:
             # The server may answer before it has read all.
@@ -354,7 +354,7 @@ def test_another_password_on_the_server_is_named(host, registry):
 
 def test_kill_during_an_upload_leaves_no_artifact_and_the_service_returns(host, registry):
     connection = registry.begin_upload("0/killed/model.bin", 64 * MIB)
-    for _ in range(16):
+    for _unused in range(16):
         connection.send(b"m" * MIB)
     before = invocation(host)
     shell(host, "systemctl kill --signal=KILL mlflow")
@@ -366,19 +366,19 @@ def test_kill_during_an_upload_leaves_no_artifact_and_the_service_returns(host, 
     assert "model.bin" not in shell(host, f"ls -A {ROOT}/0/killed", code=None)
 
 
-def test_wrong_input_is_refused_all_at_once():
-    code, text = play("-e", '{"model_registry_workers": 9, "model_registry_listen_address": "0.0.0.0"}')
+def test_wrong_input_is_refused_all_at_once(host):
+    code, text = play(host, "-e", '{"model_registry_workers": 9, "model_registry_listen_address": "0.0.0.0"}')
     assert code != 0
     assert "model_registry_workers is 9; use 1 or 2" in text
     assert "model_registry_listen_address is '0.0.0.0'" in text
     assert "Nothing was changed" in text
 
 
-def test_a_secret_that_others_can_read_is_refused(tmp_path):
+def test_a_secret_that_others_can_read_is_refused(host, tmp_path):
     secret = tmp_path / "model_registry_admin_password"
     secret.write_text("a long enough password\n")
     secret.chmod(0o644)
-    code, text = play("-e", f"model_registry_secrets_dir={tmp_path}")
+    code, text = play(host, "-e", f"model_registry_secrets_dir={tmp_path}")
     assert code != 0
     assert f"chmod 600 {secret}" in text
     assert "a long enough password" not in text
@@ -387,7 +387,7 @@ def test_a_secret_that_others_can_read_is_refused(tmp_path):
 def test_a_given_database_is_asked_before_any_change(host):
     before = invocation(host)
     code, text = play(
-        "-e", '{"model_registry_database": {"host": "127.0.0.1", "port": 1, "password": "canary-of-the-test"}}'
+        host, "-e", '{"model_registry_database": {"host": "127.0.0.1", "port": 1, "password": "canary-of-the-test"}}'
     )
     assert code != 0
     assert "the given database mlflow on 127.0.0.1:1 cannot be used" in text and "Nothing was changed" in text
@@ -404,7 +404,7 @@ def test_an_unplanned_schema_is_refused_by_the_role_and_by_the_unit(host, regist
     before = invocation(host)
     revise("0584bdc529eb")
     try:
-        code, text = play("-e", "model_registry_login_cache_seconds=0")
+        code, text = play(host, "-e", "model_registry_login_cache_seconds=0")
         assert code != 0
         assert "has the schema revision 0584bdc529eb" in text and known in text and "pg_dump" in text
         assert invocation(host) == before, "the server was restarted"
@@ -427,7 +427,7 @@ def test_a_removal_keeps_the_data(host, registry):
     # The installed packages are moved aside, or the way back would be a download.
     shell(host, "mv /opt/mlflow /opt/aside")
     try:
-        code, text = play("-e", "model_registry_state=absent")
+        code, text = play(host, "-e", "model_registry_state=absent")
         assert code == 0, text[-2000:]
         left = shell(
             host,
@@ -439,7 +439,7 @@ def test_a_removal_keeps_the_data(host, registry):
         assert shell(host, f"stat --format=%s {ROOT}/0/large/model.bin") == str(256 * MIB)
     finally:
         shell(host, "rm -rf /opt/mlflow; mv /opt/aside /opt/mlflow")
-        code, text = play()
+        code, text = play(host)
     assert code == 0, text[-2000:]
     registry = Registry(
         registry.address, shell(host, "cat /etc/mlops-onprem/tls/model_registry/ca.pem"), registry.password

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Let MLflow start only on the schema of its own version: otherwise it would migrate the database, with no way back.
 
 Called by the unit before each start, with the two expected revisions. Waits for a database that is not up yet.

@@ -110,11 +110,15 @@ def test_every_default_has_a_comment(role):
 @pytest.mark.parametrize("release", RELEASES)
 def test_has_a_scenario_with_tests(role, release):
     scenario = ROOT / "molecule" / f"{role}-{release}"
-    for name in ("molecule.yml", "inventory.yml", "converge.yml"):
+    for name in ("molecule.yml", "inventory.yml"):
         assert (scenario / name).exists(), f"{scenario.name} has no {name}"
+    # A scenario brings its own playbook and tests, or names those of its sibling.
+    config = load(scenario / "molecule.yml") or {}
+    converge = config.get("ansible", {}).get("playbooks", {}).get("converge", str(scenario / "converge.yml"))
+    assert Path(converge.replace("${MOLECULE_PROJECT_DIRECTORY}", str(ROOT))).exists(), f"{scenario.name}: {converge}"
     tests = [
         line
-        for path in (scenario / "tests").glob("test_*.py")
+        for path in (scenario / config.get("verifier", {}).get("directory", "tests")).glob("test_*.py")
         for line in path.read_text().splitlines()
         if line.startswith("def test_")
     ]

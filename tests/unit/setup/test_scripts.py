@@ -32,7 +32,9 @@ def run(script: str, *arguments: str, path: Path | None = None, **environment: s
     env = {**os.environ, "MLOPS_RETRY_DELAY": "0", **environment}
     if path is not None:
         env["PATH"] = f"{path}:{env['PATH']}"
-    return subprocess.run([SCRIPTS / script, *arguments], env=env, capture_output=True, text=True, timeout=120)
+    return subprocess.run(
+        [SCRIPTS / script, *arguments], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
 
 
 def error_of(result: subprocess.CompletedProcess) -> str:
