@@ -66,7 +66,8 @@ def lint_jobs() -> list[Job]:
     return [
         Job("sanity", ["scripts/sanity.sh"]),
         Job("ansible-lint", [f"{lint}/ansible-lint", "--offline", "--strict"]),
-        Job("mypy", [f"{lint}/mypy"]),
+        Job("mypy-plugins", [f"{lint}/mypy", "--package", "ansible_collections.mlops.onprem.plugins"]),
+        Job("mypy-scripts", [f"{lint}/mypy", "scripts"]),
         Job("yamllint", [f"{lint}/yamllint", "--strict", "."]),
         Job("ruff-check", [f"{lint}/ruff", "check"]),
         Job("ruff-format", [f"{lint}/ruff", "format", "--check"]),
