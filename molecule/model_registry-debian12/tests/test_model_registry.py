@@ -266,8 +266,7 @@ def worker_memory(host):
         int(value) / 1024
         for value in shell(
             host,
-            "for p in $(cat $(find /sys/fs/cgroup -path '*mlflow.service/cgroup.procs' | head -1)); do "
-            "awk '/VmHWM/{print $2}' /proc/$p/status; done",
+            "for p in $(pgrep --uid mlflow); do awk '/VmHWM/{print $2}' /proc/$p/status; done",
         ).split()
     ]
 
@@ -276,7 +275,7 @@ def test_uploads_stream(host, registry):
     size, chunk = 256 * MIB, b"m" * MIB
     shell(
         host,
-        "for p in $(cat $(find /sys/fs/cgroup -path '*mlflow.service/cgroup.procs' | head -1)); do echo 5 > /proc/$p/clear_refs; done",
+        "for p in $(pgrep --uid mlflow); do echo 5 > /proc/$p/clear_refs; done",
     )
     before = worker_memory(host)
     connection = registry.begin_upload("0/large/model.bin", size)
