@@ -4,7 +4,7 @@
 
 A tier is a list of jobs. A job is one command with a log of its own; what it counts comes from the JUnit files that it
 writes, or is 1 for its exit code. Jobs of a tier run two at a time, tiers one after the other. Environment: ROLE limits
-the roles tier to one role.
+the roles tier to one role or scenario.
 """
 
 from __future__ import annotations
@@ -83,9 +83,9 @@ def role_jobs() -> list[Job]:
     wanted = os.environ.get("ROLE", "")
     scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
     if wanted:
-        scenarios = [name for name in scenarios if name.rsplit("-", 1)[0] == wanted or name.startswith(f"{wanted}-")]
+        scenarios = [name for name in scenarios if name == wanted or name.startswith(f"{wanted}-")]
         if not scenarios:
-            sys.exit(f"error: ROLE={wanted}: there is no molecule/{wanted}-*")
+            sys.exit(f"error: ROLE={wanted}: there is no molecule/{wanted} and no molecule/{wanted}-*")
     # The longest first, so that two of them end together: the later roles stand on the earlier ones and do more.
     order = ["model_registry", "common"]
     scenarios.sort(key=lambda name: next((i for i, role in enumerate(order) if name.startswith(role)), len(order)))

@@ -70,7 +70,7 @@ def test_a_killed_run_is_repaired_by_the_next():
     for text in (
         "What runs where",
         "https://127.0.0.1:",
-        "Login",
+        "Registry login",
         "CA certificate",
         "Assessment report",
         "How long each part took",
