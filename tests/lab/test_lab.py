@@ -69,6 +69,7 @@ def test_a_killed_run_is_repaired_by_the_next():
     assert counts["registry1"]["failed"] == 0
     for text in (
         "What runs where",
+        "gpu1 (simulated)",
         "https://127.0.0.1:",
         "Registry login",
         "CA certificate",
