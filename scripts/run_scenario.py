@@ -80,7 +80,7 @@ class Bench:
         # The copy is the same site: the same CA and the same passwords.
         state = ROOT / "molecule" / scenario / ".mlops"
         if state.is_dir():
-            shutil.copytree(state, self.folder / ".mlops")
+            shutil.copytree(state, self.folder / ".mlops", symlinks=True)
 
     def run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(

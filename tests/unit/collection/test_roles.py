@@ -11,8 +11,6 @@ import yaml
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = sorted(path.name for path in (ROOT / "roles").iterdir() if path.is_dir())
 RELEASES = ("debian12", "debian13")
-# The proof itself: it changes no host, so a container of its own would show nothing; the lab runs it for real.
-WITHOUT_SCENARIO = {"acceptance"}
 TYPES = {
     "str": str,
     "int": int,
@@ -106,7 +104,7 @@ def test_every_default_has_a_comment(role):
             assert lines[number - 1].startswith("#"), f"{line} has no comment above it"
 
 
-@pytest.mark.parametrize("role", sorted(set(ROLES) - WITHOUT_SCENARIO))
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize("release", RELEASES)
 def test_has_a_scenario_with_tests(role, release):
     scenario = ROOT / "molecule" / f"{role}-{release}"
@@ -127,7 +125,7 @@ def test_has_a_scenario_with_tests(role, release):
     assert image == f"mlops-onprem/debian:{release.removeprefix('debian')}"
 
 
-@pytest.mark.parametrize("role", sorted(set(ROLES) - WITHOUT_SCENARIO))
+@pytest.mark.parametrize("role", ROLES)
 def test_has_mutations(role):
     data = load(ROOT / "tests/mutations" / f"{role}.yml")
     assert (ROOT / "molecule" / data["scenario"]).is_dir()
