@@ -34,7 +34,7 @@ with_lock() { # NAME COMMAND...
 short_hash() { sha256sum | cut -c1-12; }
 
 # shellcheck disable=SC2016  # the dollar is apt-get's
-apt_sources() { apt-get indextargets --format '$(SITE)' 2>/dev/null | sort -u | paste -sd ' '; }
+apt_sources() { apt-get indextargets --no-release-info --format '$(SITE)' 2>/dev/null | sort -u | paste -sd ' '; }
 
 # Debian packages, with retries; a failure is one line that names the source.
 apt_install() { # PACKAGE...

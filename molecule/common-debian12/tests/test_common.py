@@ -187,6 +187,22 @@ def test_a_wheelhouse_needs_no_index(host, scenario):
 # What is refused
 
 
+def test_a_package_source_that_does_not_answer(host, scenario):
+    host.check_output(
+        "sh -c 'mkdir /root/aside && mv /etc/apt/sources.list* /var/lib/apt/lists /root/aside/ && mkdir /etc/apt/sources.list.d "
+        "&& echo deb http://ada:hunter2@127.0.0.1:9/debian stable main > /etc/apt/sources.list'"
+    )
+    try:
+        said = scenario.refused(common_packages=["sl"])
+    finally:
+        host.check_output(
+            "sh -c 'rm -r /etc/apt/sources.list* /var/lib/apt/lists && cd /root/aside && mv sources.list* /etc/apt/ "
+            "&& mv lists /var/lib/apt/ && rmdir /root/aside'"
+        )
+    assert "could not install sl from http://127.0.0.1:9/debian" in said
+    assert "hunter2" not in said
+
+
 def test_an_index_that_does_not_answer(host, scenario):
     said = scenario.refused(
         demo_version="4",
