@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -35,6 +36,17 @@ def _lab():
     yield
     if not os.environ.get("MLOPS_KEEP_LAB"):
         lab("down")
+
+
+def test_an_assessment_reports_and_neither_changes_nor_stops():
+    assert lab("containers").returncode == 0
+    too_much = {"id": "site.many", "profiles": ["base"], "fact": "cpu.threads", "operator": ">=", "value": 4096}
+    result = lab("play", "playbooks/assess.yml", "-e", json.dumps({"preflight_requirements": [too_much]}))
+    counts = assert_green(result)
+    assert {host: counts[host]["changed"] for host in HOSTS} == dict.fromkeys(HOSTS, 0)
+    assert "FAIL" in result.stdout
+    rows = json.loads((INVENTORY / ".mlops/report/report.json").read_text())["rows"]
+    assert {row["host"] for row in rows if row["check"] == "site.many" and row["status"] == "fail"} == set(HOSTS)
 
 
 def test_check_mode_on_fresh_hosts_changes_nothing():
