@@ -189,7 +189,8 @@ def test_a_wheelhouse_needs_no_index(host, scenario):
 
 def test_a_package_source_that_does_not_answer(host, scenario):
     host.check_output(
-        "sh -c 'mkdir /root/aside && mv /etc/apt/sources.list* /var/lib/apt/lists /root/aside/ && mkdir /etc/apt/sources.list.d "
+        "sh -c 'mkdir /root/aside && mv /etc/apt/sources.list* /var/lib/apt/lists /root/aside/ "
+        "&& mkdir -p /etc/apt/sources.list.d /var/lib/apt/lists/partial "
         "&& echo deb http://ada:hunter2@127.0.0.1:9/debian stable main > /etc/apt/sources.list'"
     )
     try:
