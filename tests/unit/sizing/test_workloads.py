@@ -260,6 +260,42 @@ def test_classic_training_is_storage_and_processors():
     assert need["cpu_threads"]["expected"] == 28
 
 
+def options(**workload: Any) -> dict[int, int]:
+    """GPUs by class."""
+    found = workload_requirements([{"name": "w", **workload}])[0]["gpu_options"]
+    return {option["class_gb"]: option["gpus"] for option in found}
+
+
+def test_fewer_of_a_larger_class():
+    found = options(
+        task="finetune", method="full", precision="bf16", model=LLAMA_70B, gpus=8, sharding="zero3", chunked_loss=True
+    )
+    # 564 GB of states: 8 cards of the 80 GB class would leave nothing for the rest, so it takes 16, which 64 GB do for.
+    assert found[64] == 16
+    assert found[94] == 8
+    assert 80 not in found
+    assert list(found) == sorted(found)
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+
+
+def test_a_server_splits_whole_heads():
+    found = options(task="serve", model=LLAMA_70B, concurrent_tokens=65536)
+    assert (found[64], found[94], found[192]) == (4, 2, 1)
+    assert all(64 % gpus == 0 for gpus in found.values())
+
+
+def test_what_is_not_split_needs_a_card_that_holds_it():
+    assert options(task="finetune", method="lora", precision="bf16", model=LLAMA_8B, gpus=4) == {24: 4}
+    assert options(task="finetune", method="full", model=LLAMA_70B, gpus=8) == {}
+
+
+@given(SIZES)
+def test_an_option_is_enough(recipe):
+    for class_gb, gpus in options(task="finetune", model=LLAMA_8B, **recipe).items():
+        need = tune(LLAMA_8B, **{**recipe, "gpus": gpus})["gpu_memory_bytes_per_gpu"]["expected"]
+        assert need <= class_gb * GIB * 0.93 + 1
+
+
 # Bad input.
 
 SERVED = {"task": "serve", "model": LLAMA_8B, "concurrent_tokens": 1}

@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """From workloads to what they need: the door of this package.
 
-`workload_requirements(workloads)` returns for each workload its name, its recipe with all defaults filled in, and
-`requirements`: quantity -> {low, expected, high, formula, source}. Sizes are in bytes, rates in bytes per second.
+`workload_requirements(workloads)` returns for each workload its name, its recipe with all defaults filled in,
+`requirements`: quantity -> {low, expected, high, formula, source}, and `gpu_options`: with how many GPUs of which class it
+would do. Sizes are in bytes, rates in bytes per second.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.esti
     total,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.fields import SERVE, TRAIN, complete
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.options import gpu_options
 
 # Of a checkpoint that training can go on from: 16-bit weights, and fp32 master copy, momentum and variance.
 CHECKPOINT_BYTES = 14
@@ -112,6 +114,14 @@ def _classic(recipe: dict[str, Any]) -> dict[str, Estimate]:
     }
 
 
+def _derive(recipe: dict[str, Any]) -> dict[str, Estimate]:
+    return {SERVE: _serving, TRAIN: _classic}.get(recipe["task"], _training)(recipe)
+
+
+def _gpu_memory(recipe: dict[str, Any]) -> float:
+    return _derive(recipe)["gpu_memory_bytes_per_gpu"].expected
+
+
 def _threads(recipe: dict[str, Any]) -> Estimate:
     gpus, workers = recipe["gpus"], recipe["workers_per_gpu"]
     count = gpus * (workers + 1) + 4
@@ -134,8 +144,7 @@ def workload_requirements(workloads: object) -> list[dict[str, Any]]:
         if recipe["name"] in names:
             raise DataError(f"workload {recipe['name']!r}: the name stands twice; give each workload its own")
         names.add(recipe["name"])
-        derive = {SERVE: _serving, TRAIN: _classic}.get(recipe["task"], _training)
-        needs = {"gpus": _exactly(recipe["gpus"], "as given", "given"), **derive(recipe)}
+        needs = {"gpus": _exactly(recipe["gpus"], "as given", "given"), **_derive(recipe)}
         if "workers_per_gpu" in recipe:
             needs["cpu_threads"] = _threads(recipe)
         found.append(
@@ -144,6 +153,7 @@ def workload_requirements(workloads: object) -> list[dict[str, Any]]:
                 "task": recipe["task"],
                 "recipe": recipe,
                 "requirements": {key: need.as_dict() for key, need in needs.items()},
+                "gpu_options": gpu_options(recipe, _gpu_memory),
             }
         )
     return found
