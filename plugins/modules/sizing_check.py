@@ -41,6 +41,13 @@ options:
     type: list
     elements: dict
     default: []
+  workloads:
+    description:
+      - What shall run on the hosts, as the filter P(mlops.onprem.workload_requirements#filter) takes it. Each workload gets a row of the
+        host V((fleet)), which says whether the GPUs of all hosts do, and what to buy where they do not.
+    type: list
+    elements: dict
+    default: []
   known_hosts:
     description: Further host names that a waiver may use, for runs that are limited to some hosts.
     type: list
@@ -123,6 +130,11 @@ lines:
   returned: when the requirements and waivers are valid
   type: list
   elements: str
+workloads:
+  description: What each workload needs, as the filter P(mlops.onprem.workload_requirements#filter) returns it.
+  returned: when the requirements and waivers are valid
+  type: list
+  elements: dict
 """
 
 import datetime
@@ -139,6 +151,7 @@ def main() -> None:
             "requirements": {"type": "list", "elements": "dict", "required": True},
             "overrides": {"type": "list", "elements": "dict", "default": []},
             "waivers": {"type": "list", "elements": "dict", "default": []},
+            "workloads": {"type": "list", "elements": "dict", "default": []},
             "known_hosts": {"type": "list", "elements": "str", "default": []},
             "gate": {"type": "str", "choices": ["strict", "normal", "report_only"], "default": "normal"},
             "fail_on": {"type": "list", "elements": "str", "choices": ["fail", "warn", "unknown"], "default": []},
@@ -160,6 +173,7 @@ def main() -> None:
             options["known_hosts"],
             options["gate"],
             today,
+            options["workloads"],
         )
     except DataError as error:
         module.fail_json(msg=str(error))

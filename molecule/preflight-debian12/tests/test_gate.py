@@ -82,6 +82,29 @@ def test_simulated_machine_says_so_and_unknown_is_no_pass(gate, simulated):
     assert rows["base.free_space"]["status"] == "unknown"
 
 
+def test_workloads_are_held_against_the_gpus(gate, simulated):
+    model = {"parameters": "8.03e9", "layers": 32, "hidden": 4096, "heads": 32, "kv_heads": 8, "vocabulary": 128256}
+    small = {"name": "answers", "task": "serve", "model": model, "concurrent_tokens": 65536}
+    large = {**small, "name": "archive", "concurrent_tokens": 1048576}
+    done = gate(**simulated, preflight_workloads=[small, large])
+    assert done.returncode == 2
+    assert "Requirement failed (1)" in done.output
+    assert "workload.archive.gpus: requires 1 GPU with" in done.output
+    assert "more GPUs of the" in done.output
+    document = json.loads((done.folder / "report.json").read_text())
+    fleet = {row["check"]: row["status"] for row in document["rows"] if row["host"] == "(fleet)"}
+    assert (fleet["workload.answers.gpus"], fleet["workload.archive.gpus"]) == ("pass", "fail")
+    assert document["workloads"][0]["requirements"]["kv_cache_bytes"]["expected"] == 65536 * 131072
+    assert "GPUs for archive" in (done.folder / "index.html").read_text()
+
+
+def test_a_misspelt_workload_is_named(gate):
+    done = gate(preflight_workloads=[{"name": "answers", "task": "serv"}])
+    assert done.returncode == 2
+    assert "did you mean 'serve'?" in done.output
+    assert not done.folder.exists()
+
+
 def test_strict_gate_stops_at_what_could_not_be_read(gate, simulated):
     done = gate(**simulated, preflight_gate="strict")
     assert done.returncode == 2

@@ -9,8 +9,16 @@ import datetime
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.mlops.onprem.plugins.module_utils.sizing import gate, requirements, table, verdicts, waivers
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing import (
+    fleet,
+    gate,
+    requirements,
+    table,
+    verdicts,
+    waivers,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.errors import DataError, nearest
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.derive import workload_requirements
 
 # The one row of a host that could not be read and of which nothing else is asked: no host is ever left out.
 ANY_FACT: requirements.Requirement = {
@@ -49,8 +57,9 @@ def assess(
     known_hosts: Iterable[str] = (),
     level: str = gate.NORMAL,
     today: datetime.date | None = None,
+    workloads: object = (),
 ) -> dict[str, Any]:
-    """Return rows, summary, blocking, message and lines for all hosts. Raises DataError for bad data, and nothing else.
+    """Return rows, summary, blocking, message, lines and workloads. Raises DataError for bad data, and nothing else.
 
     `hosts` is `{name: {facts, profiles, error}}`, facts None where there are none; `known_hosts` are the names that a waiver may
     use beside those (a run may be limited to some hosts).
@@ -68,11 +77,13 @@ def assess(
             error = "no facts were gathered"
         wanted = by_profiles[key] or ([ANY_FACT] if error else [])
         rows.extend(verdicts.judge(name, host.get("facts"), demand, error) for demand in wanted)
+    needs = workload_requirements(list(workloads) if isinstance(workloads, tuple) else workloads)
+    rows.extend(fleet.rows(needs, checked))
     checks = {demand["id"] for demand in demands} | {row["check"] for row in rows}
     decided = waivers.check(
         list(waived) if isinstance(waived, tuple) else waived,
         checks,
-        {*checked, *known_hosts},
+        {*checked, *known_hosts, fleet.FLEET},
         today or datetime.date.today(),
     )
     waivers.apply(rows, decided)
@@ -83,4 +94,5 @@ def assess(
         "blocking": blocking,
         "message": gate.message(blocking),
         "lines": table.lines(rows),
+        "workloads": needs,
     }

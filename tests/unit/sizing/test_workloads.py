@@ -305,7 +305,8 @@ TUNED = {"task": "finetune", "model": LLAMA_8B, "method": "lora"}
 @pytest.mark.parametrize(
     ("workload", "said"),
     [
-        ({**SERVED, "name": ""}, "name: '' is not a text"),
+        ({**SERVED, "name": ""}, "name: '' is not one word"),
+        ({**SERVED, "name": "a b"}, "name: 'a b' is not one word"),
         ({**SERVED, "task": "serv"}, "did you mean 'serve'?"),
         ({**SERVED, "concurent_tokens": 1}, "did you mean 'concurrent_tokens'?"),
         ({**SERVED, "gpus": 0}, "gpus: 0 is not from 1 to"),

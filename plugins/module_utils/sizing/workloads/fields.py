@@ -18,6 +18,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.sizing.errors import 
 
 PRETRAIN, FINETUNE, SERVE, TRAIN = TASKS = ("pretrain", "finetune", "serve", "train")
 REQUIRED = object()
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 EXPONENT = re.compile(r"\d+(\.\d*)?[eE]\d{1,2}")
 
 
@@ -165,8 +166,8 @@ def complete(given: object, position: int) -> dict[str, Any]:
     if not isinstance(given, dict):
         raise DataError(f"{where}: {given!r} is not a dictionary")
     name = given.get("name")
-    if not isinstance(name, str) or not name.strip():
-        raise DataError(f"{where}: name: {name!r} is not a text")
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise DataError(f"{where}: name: {name!r} is not one word of letters, digits, '.', '_' and '-'")
     where = f"workload {name!r}"
     task = given.get("task")
     if task not in TASKS:
