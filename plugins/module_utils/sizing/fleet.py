@@ -17,6 +17,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.sizing import verdict
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.units import GIB, gpu_class
 
 FLEET = "(fleet)"
+# More is no purchase for one workload, but another plan.
+MOST_TO_BUY = 64
 EVIDENCE = "accelerators[].memory_bytes of all hosts"
 
 
@@ -103,16 +105,21 @@ def _found(gpus: Iterable[Gpu]) -> str:
     return verdicts.plain(", ".join(words) or "none")
 
 
-def _purchase(workload: dict[str, Any], fleet: Fleet) -> str:
-    """What more would do, by class; what is there and large enough is used."""
-    offers: list[tuple[int, float]] = []
+def _advice(workload: dict[str, Any], fleet: Fleet) -> str:
+    """Another number of GPUs that are there, or what more would do, by class; what is there and large enough is used."""
+    instead, offers = "", []
     for option in workload["gpu_options"]:
         have = sum(1 for gpu in fleet.gpus if gpu_class(gpu.size_bytes) >= option["class_gb"])
-        offers.append((option["gpus"] - have, option["class_gb"]))
-    words = [f"{_pieces(more, 'more GPU')} of the {size:.0f} GB class" for more, size in offers if 0 < more <= 64]
-    if not words:
-        return "No GPU that is sold holds it as the recipe stands: shard it over more GPUs (sharding), or choose a leaner recipe."
-    return f"Add {', or '.join(words)}."
+        if have >= option["gpus"]:
+            instead = f"It would do on {_pieces(option['gpus'])} that are there: set gpus to {option['gpus']}. "
+        elif option["gpus"] - have <= MOST_TO_BUY:
+            more = _pieces(option["gpus"] - have, "more GPU")
+            offers.append(f"{more} of the {option['class_gb']:.0f} GB class")
+    if offers:
+        return f"{instead}{'Or add' if instead else 'Add'} {', or '.join(offers)}."
+    if instead:
+        return instead.strip()
+    return "No GPU that is sold holds it as the recipe stands: shard it over more GPUs (sharding), or choose a leaner recipe."
 
 
 def judge(workload: dict[str, Any], fleet: Fleet) -> verdicts.Row:
@@ -131,7 +138,7 @@ def judge(workload: dict[str, Any], fleet: Fleet) -> verdicts.Row:
     if len(enough) >= count:
         return row
     row["short_by"] = _pieces(count - len(enough))
-    row["remedy"] = _purchase(workload, fleet)
+    row["remedy"] = _advice(workload, fleet)
     if fleet.silent or len(enough) + fleet.unmeasured >= count:
         row["status"] = verdicts.UNKNOWN
         lost = f"; not read: {', '.join(fleet.silent)}" if fleet.silent else ""

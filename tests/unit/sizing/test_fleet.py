@@ -52,6 +52,18 @@ def test_a_shortfall_names_what_to_buy_by_class():
     assert "weights" in row["why"]
 
 
+def test_a_recipe_that_would_do_with_the_gpus_there():
+    four = {**TUNE, "model": LLAMA_8B, "gpus": 4}
+    row = rows(four, gpu1=host(H100, H100))["workload.tune.gpus"]
+    assert row["status"] == "fail"
+    assert row["remedy"].startswith("It would do on 2 GPUs that are there: set gpus to 2. Or add ")
+
+
+def test_no_card_is_large_enough():
+    row = rows({**TUNE, "gpus": 1, "sharding": "none"}, gpu1=host(H100))["workload.tune.gpus"]
+    assert "No GPU that is sold holds it" in row["remedy"]
+
+
 def test_cards_that_are_too_small_do_not_count():
     row = rows(SERVE, gpu1=host(T4, T4))["workload.answers.gpus"]
     assert (row["status"], row["found"], row["short_by"]) == ("fail", "none", "1 GPU")
