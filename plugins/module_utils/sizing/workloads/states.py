@@ -94,13 +94,15 @@ def states(recipe: dict[str, Any]) -> dict[str, Estimate]:
         weights, text = weights + gathered, f"{text} + gathered layer {gib(gathered)}"
 
     low, expected = (trained * value / of_gradients for value in (each.gradients_low, each.gradients))
+    # Under zero2, DeepSpeed counts one more copy of 16-bit gradients: they are whole until they are reduced.
+    high = expected + (trained * 2 if sharding == "zero2" and each.gradients else 0)
     moved = offload == "all" or (offload == "optimizer" and sharding in ("zero2", "zero3"))
     optimizer = trained * each.optimizer / of_optimizer
     return {
         "weights": Estimate(weights, weights, weights, text, SOURCE),
         "gradients": Estimate(0, 0, 0, "on the host", SOURCE)
         if moved
-        else Estimate(low, expected, expected, f"{count} x {each.gradients:g} B / {of_gradients}", SOURCE),
+        else Estimate(low, expected, high, f"{count} x {each.gradients:g} B / {of_gradients}", SOURCE),
         "optimizer": Estimate(0, 0, 0, "on the host", SOURCE)
         if offload != "none"
         else Estimate(optimizer, optimizer, optimizer, f"{count} x {each.optimizer:g} B / {of_optimizer}", SOURCE),
