@@ -48,6 +48,13 @@ options:
     type: list
     elements: dict
     default: []
+  fleet_hosts:
+    description:
+      - Hosts whose GPUs O(workloads) may use. Where O(hosts) lacks one of them, the run is limited, and a workload that the other hosts
+        do not hold is V(skipped) instead of V(fail).
+    type: list
+    elements: str
+    default: []
   known_hosts:
     description: Further host names that a waiver may use, for runs that are limited to some hosts.
     type: list
@@ -152,6 +159,7 @@ def main() -> None:
             "overrides": {"type": "list", "elements": "dict", "default": []},
             "waivers": {"type": "list", "elements": "dict", "default": []},
             "workloads": {"type": "list", "elements": "dict", "default": []},
+            "fleet_hosts": {"type": "list", "elements": "str", "default": []},
             "known_hosts": {"type": "list", "elements": "str", "default": []},
             "gate": {"type": "str", "choices": ["strict", "normal", "report_only"], "default": "normal"},
             "fail_on": {"type": "list", "elements": "str", "choices": ["fail", "warn", "unknown"], "default": []},
@@ -174,6 +182,7 @@ def main() -> None:
             options["gate"],
             today,
             options["workloads"],
+            options["fleet_hosts"],
         )
     except DataError as error:
         module.fail_json(msg=str(error))

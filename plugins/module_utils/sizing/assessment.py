@@ -58,11 +58,12 @@ def assess(
     level: str = gate.NORMAL,
     today: datetime.date | None = None,
     workloads: object = (),
+    fleet_hosts: Iterable[str] = (),
 ) -> dict[str, Any]:
     """Return rows, summary, blocking, message, lines and workloads. Raises DataError for bad data, and nothing else.
 
     `hosts` is `{name: {facts, profiles, error}}`, facts None where there are none; `known_hosts` are the names that a waiver may
-    use beside those (a run may be limited to some hosts).
+    use beside those (a run may be limited to some hosts); `fleet_hosts` are those whose GPUs the workloads may use.
     """
     demands = requirements.merge(shipped, list(own) if isinstance(own, tuple) else own)
     checked = _check_hosts(hosts, requirements.profile_names(demands))
@@ -78,7 +79,7 @@ def assess(
         wanted = by_profiles[key] or ([ANY_FACT] if error else [])
         rows.extend(verdicts.judge(name, host.get("facts"), demand, error) for demand in wanted)
     needs = workload_requirements(list(workloads) if isinstance(workloads, tuple) else workloads)
-    rows.extend(fleet.rows(needs, checked))
+    rows.extend(fleet.rows(needs, checked, fleet_hosts))
     checks = {demand["id"] for demand in demands} | {row["check"] for row in rows}
     decided = waivers.check(
         list(waived) if isinstance(waived, tuple) else waived,

@@ -4,7 +4,8 @@
 """Workloads against the GPUs of all hosts: one row for each workload, and one for all of them at the same time.
 
 A row looks like a host's, with the host `(fleet)`. What cannot be known (a host that was not read, a card whose memory was not)
-is never counted: where it could decide, the status is unknown.
+is never counted: where it could decide, the status is unknown. A run that is limited to some hosts does not judge the fleet by
+them: what they do not hold is skipped, and the row says which hosts were left out.
 """
 
 from __future__ import annotations
@@ -122,6 +123,13 @@ def _advice(workload: dict[str, Any], fleet: Fleet) -> str:
     return "No GPU that is sold holds it as the recipe stands: shard it over more GPUs (sharding), or choose a leaner recipe."
 
 
+def _limited(row: verdicts.Row, left_out: tuple[str, ...]) -> None:
+    """Turn a row that is not met into a skipped one where hosts were left out: they may hold what is missing."""
+    if left_out and row["status"] != verdicts.PASS:
+        row.update(status=verdicts.SKIPPED, short_by="", remedy="")
+        row["found"] = verdicts.plain(f"not judged: this run leaves out {', '.join(left_out)}")
+
+
 def judge(workload: dict[str, Any], fleet: Fleet) -> verdicts.Row:
     """Return the row of one workload, as `workload_requirements` returns it."""
     need, count = (
@@ -186,10 +194,20 @@ def together(workloads: list[dict[str, Any]], fleet: Fleet) -> verdicts.Row:
     return row
 
 
-def rows(workloads: list[dict[str, Any]], hosts: dict[str, dict[str, Any]]) -> list[verdicts.Row]:
-    """Return a row for each workload, and one for all where there is more than one."""
+def rows(
+    workloads: list[dict[str, Any]], hosts: dict[str, dict[str, Any]], fleet_hosts: Iterable[str] = ()
+) -> list[verdicts.Row]:
+    """Return a row for each workload, and one for all where there is more than one.
+
+    `fleet_hosts`: names of the hosts that belong to the fleet; those that are not among `hosts` were left out of this run.
+    """
     if not workloads:
         return []
     fleet = gather(hosts)
     found = [judge(workload, fleet) for workload in workloads]
-    return [*found, together(workloads, fleet)] if len(workloads) > 1 else found
+    if len(workloads) > 1:
+        found.append(together(workloads, fleet))
+    left_out = tuple(sorted(set(fleet_hosts) - set(hosts)))
+    for row in found:
+        _limited(row, left_out)
+    return found

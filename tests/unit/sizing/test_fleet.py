@@ -52,6 +52,18 @@ def test_a_shortfall_names_what_to_buy_by_class():
     assert "weights" in row["why"]
 
 
+def test_a_limited_run_does_not_judge_the_fleet_by_the_hosts_it_kept():
+    def judged(*fleet_hosts: str, **hosts: dict[str, Any]) -> dict[str, Any]:
+        return assess(hosts, [], workloads=[SERVE], fleet_hosts=fleet_hosts)["rows"][-1]
+
+    row = judged("gpu1", "storage1", storage1=host())
+    assert (row["status"], row["short_by"], row["remedy"]) == ("skipped", "", "")
+    assert row["found"] == "not judged: this run leaves out gpu1"
+    assert judged("storage1", storage1=host())["status"] == "fail"
+    # What the kept hosts hold is enough whatever the others have.
+    assert judged("gpu1", "storage1", gpu1=host(H100))["status"] == "pass"
+
+
 def test_a_recipe_that_would_do_with_the_gpus_there():
     four = {**TUNE, "model": LLAMA_8B, "gpus": 4}
     row = rows(four, gpu1=host(H100, H100))["workload.tune.gpus"]
