@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Callable
 
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing import (
+    alike,
     fleet,
     gate,
+    purchases,
     requirements,
+    stock,
     table,
     verdicts,
     waivers,
@@ -28,25 +31,26 @@ ANY_FACT: requirements.Requirement = {
     "operator": "not in",
     "value": [""],
 }
-HOST_KEYS = ("facts", "profiles", "error")
+HOST_KEYS = ("facts", "profiles", "error", "planned")
 
 
-def _check_hosts(hosts: object, profiles: set[str]) -> dict[str, dict[str, Any]]:
-    if not isinstance(hosts, dict):
-        raise DataError(f"hosts: {hosts!r} is not a dictionary")
-    for name, host in hosts.items():
-        if not isinstance(host, dict):
-            raise DataError(f"host {name!r}: {host!r} is not a dictionary")
-        for key in host:
-            if key not in HOST_KEYS:
-                raise DataError(f"host {name!r}: unknown key {key!r}; {nearest(key, HOST_KEYS)}")
-        wanted = host.get("profiles")
-        if not isinstance(wanted, list):
-            raise DataError(f"host {name!r}: profiles: {wanted!r} is not a list")
-        for profile in wanted:
-            if not isinstance(profile, str) or profile not in profiles:
-                raise DataError(f"host {name!r}: profiles: {profile!r} is no profile; {nearest(profile, profiles)}")
-    return hosts
+def _check_host(name: str, host: object, profiles: set[str]) -> dict[str, Any]:
+    if not isinstance(host, dict):
+        raise DataError(f"host {name!r}: {host!r} is not a dictionary")
+    for key in host:
+        if key not in HOST_KEYS:
+            raise DataError(f"host {name!r}: unknown key {key!r}; {nearest(key, HOST_KEYS)}")
+    wanted = host.get("profiles")
+    if not isinstance(wanted, list):
+        raise DataError(f"host {name!r}: profiles: {wanted!r} is not a list")
+    for profile in wanted:
+        if not isinstance(profile, str) or profile not in profiles:
+            raise DataError(f"host {name!r}: profiles: {profile!r} is no profile; {nearest(profile, profiles)}")
+    return host
+
+
+def _listed(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def assess(
@@ -59,32 +63,45 @@ def assess(
     today: datetime.date | None = None,
     workloads: object = (),
     fleet_hosts: Iterable[str] = (),
+    fleet_requirements: object = (),
+    seen: Callable[[str, dict[str, Any]], None] | None = None,
 ) -> dict[str, Any]:
-    """Return rows, summary, blocking, message, lines and workloads. Raises DataError for bad data, and nothing else.
+    """Return rows, summary, blocking, message, lines, workloads and purchases. Raises DataError for bad data, and nothing else.
 
-    `hosts` is `{name: {facts, profiles, error}}`, facts None where there are none; `known_hosts` are the names that a waiver may
-    use beside those (a run may be limited to some hosts); `fleet_hosts` are those whose GPUs the workloads may use.
+    `hosts` is a mapping `{name: {facts, profiles, error, planned}}`, facts None where there are none. It is gone through once, host
+    by host, and no facts are kept, so a mapping that reads a host when it is asked for holds one host in memory at a time; `seen` is
+    called with each. `known_hosts` are the names that a waiver may use beside those (a run may be limited to some hosts);
+    `fleet_hosts` are those whose GPUs the workloads may use.
     """
-    demands = requirements.merge(shipped, list(own) if isinstance(own, tuple) else own)
-    checked = _check_hosts(hosts, requirements.profile_names(demands))
+    demands = requirements.merge(shipped, _listed(own))
+    needs = workload_requirements(_listed(workloads))
+    counters = [alike.Counter(demand) for demand in alike.check(_listed(fleet_requirements))]
+    if not isinstance(hosts, Mapping):
+        raise DataError(f"hosts: {hosts!r} is not a dictionary")
+    profiles = requirements.profile_names(demands)
     by_profiles: dict[tuple[str, ...], list[requirements.Requirement]] = {}
     rows: list[verdicts.Row] = []
-    for name, host in checked.items():
+    whole = stock.Stock()
+    for name, given in hosts.items():
+        host = _check_host(name, given, profiles)
         key = tuple(sorted(set(host["profiles"])))
         if key not in by_profiles:
             by_profiles[key] = requirements.of_host(demands, key)
-        error = str(host.get("error") or "")
-        if not error and not isinstance(host.get("facts"), dict):
+        facts, error = host.get("facts"), str(host.get("error") or "")
+        if not error and not isinstance(facts, dict):
             error = "no facts were gathered"
         wanted = by_profiles[key] or ([ANY_FACT] if error else [])
-        rows.extend(verdicts.judge(name, host.get("facts"), demand, error) for demand in wanted)
-    needs = workload_requirements(list(workloads) if isinstance(workloads, tuple) else workloads)
-    rows.extend(fleet.rows(needs, checked, fleet_hosts))
-    checks = {demand["id"] for demand in demands} | {row["check"] for row in rows}
+        rows.extend(verdicts.judge(name, facts, demand, error) for demand in wanted)
+        whole.add(name, facts, error)
+        for counter in counters:
+            counter.add(name, facts, error)
+        if seen is not None:
+            seen(name, host)
+    rows.extend(fleet.rows(needs, counters, whole, fleet_hosts))
     decided = waivers.check(
-        list(waived) if isinstance(waived, tuple) else waived,
-        checks,
-        {*checked, *known_hosts, fleet.FLEET},
+        _listed(waived),
+        {demand["id"] for demand in demands} | {row["check"] for row in rows},
+        {*whole.names, *known_hosts, fleet.FLEET},
         today or datetime.date.today(),
     )
     waivers.apply(rows, decided)
@@ -96,4 +113,5 @@ def assess(
         "message": gate.message(blocking),
         "lines": table.lines(rows),
         "workloads": needs,
+        "purchases": purchases.purchases(rows),
     }

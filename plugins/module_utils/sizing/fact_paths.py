@@ -71,6 +71,7 @@ FACTS: dict[str, Fact] = {
     "memory.ecc": _flag(_DIMMS),
     "memory.dimm_slots": _number(_DIMMS),
     "memory.dimms_populated": _number(_DIMMS),
+    "memory.dimms_missing": _number(f"{_DIMMS}: modules that one for every second slot lacks"),
     "numa[]": _items("/sys/devices/system/node"),
     "numa[].memory_bytes": _number("/sys/devices/system/node/*/meminfo", units.BYTES),
     "numa[].kind": _text("/sys/devices/system/node"),

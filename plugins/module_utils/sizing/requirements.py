@@ -54,7 +54,10 @@ KEYS = CONDITION_KEYS + (
     "why",
     "remedy",
     "source",
+    "translations",
 )
+# The texts that a requirement may carry in further languages: `translations: {de: {title, why, remedy}}`.
+TRANSLATED_KEYS = ("title", "why", "remedy")
 # Begins the id of the requirement that sums up what shares a host.
 TOGETHER = "together."
 TEXT_KEYS = ("title", "why", "remedy", "source")
@@ -133,6 +136,15 @@ def _check_selection(name: str, fact: Fact, data: dict[str, Any]) -> None:
                 raise _fail(name, f"where.{field}", value, "is not a text")
 
 
+def check_condition(name: str, data: object) -> None:
+    """Raise DataError unless a condition (the keys of CONDITION_KEYS) can be judged."""
+    if not isinstance(data, dict):
+        raise DataError(f"requirement {name!r}: condition: {data!r} is not a dictionary")
+    for key in data:
+        _choice(name, "condition", key, CONDITION_KEYS)
+    _check_condition(name, data)
+
+
 def _check_condition(name: str, data: dict[str, Any]) -> None:
     for key in ("fact", "operator", "value"):
         if key not in data:
@@ -164,6 +176,18 @@ def _name_of(data: object, number: int) -> str:
     return name
 
 
+def _check_translations(name: str, data: object) -> None:
+    if not isinstance(data, dict):
+        raise _fail(name, "translations", data, "is not a dictionary of languages, as {de: {title, why, remedy}}")
+    for language, texts in data.items():
+        if not isinstance(texts, dict):
+            raise _fail(name, f"translations.{language}", texts, "is not a dictionary")
+        for key, text in texts.items():
+            _choice(name, f"translations.{language}", key, TRANSLATED_KEYS)
+            if not isinstance(text, str):
+                raise _fail(name, f"translations.{language}.{key}", text, "is not a text")
+
+
 def check(data: Requirement, name: str) -> None:
     """Raise DataError unless the requirement can be judged."""
     names = data.get("profiles")
@@ -179,15 +203,12 @@ def check(data: Requirement, name: str) -> None:
     for key in TEXT_KEYS:
         if key in data and not isinstance(data[key], str):
             raise _fail(name, key, data[key], "is not a text")
+    _check_translations(name, data.get("translations", {}))
     conditions = data.get("applies_when", [])
     if not isinstance(conditions, list):
         raise _fail(name, "applies_when", conditions, "is not a list of conditions")
     for condition in conditions:
-        if not isinstance(condition, dict):
-            raise _fail(name, "applies_when", condition, "is not a dictionary")
-        for key in condition:
-            _choice(name, "applies_when", key, CONDITION_KEYS)
-        _check_condition(f"{name} (applies_when)", condition)
+        check_condition(f"{name} (applies_when)", condition)
 
 
 def merge(shipped: object, own: object) -> list[Requirement]:

@@ -10,6 +10,8 @@ as 16 GB reports 15360 MiB, 6.3 % less), so cards are compared by class and neve
 
 from __future__ import annotations
 
+from typing import Any
+
 BYTES = "bytes"
 BITS_PER_SECOND = "bits_per_second"
 COUNT = "count"
@@ -55,6 +57,12 @@ def gpu_class(size_bytes: float) -> float:
         if nominal * (1 - GPU_CLASS_LACK) <= size <= nominal * (1 + GPU_CLASS_EXCESS):
             return nominal
     return size // 1
+
+
+def scale(condition: dict[str, Any]) -> float:
+    """Return how many base units one of a condition's unit is; 1 where it has none."""
+    dimension = next((table for table in UNITS.values() if condition.get("unit", "") in table), {})
+    return float(dimension.get(condition.get("unit", ""), 1))
 
 
 def shown(amount: float, unit: str) -> str:

@@ -13,7 +13,8 @@ import math
 import re
 from typing import Any, NamedTuple
 
-from ansible_collections.mlops.onprem.plugins.module_utils.sizing import units
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing import purchases, units
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.derived import DERIVED
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.fact_paths import (
     FACTS,
     FLAG,
@@ -125,7 +126,8 @@ def read(facts: dict[str, Any], condition: dict[str, Any]) -> Reading:
     path = condition["fact"]
     fact = FACTS[path]
     if "[]" not in path:
-        value = _scalar(fact, _dig(facts, path.split(".")))
+        raw = DERIVED[path](facts) if path in DERIVED else _dig(facts, path.split("."))
+        value = _scalar(fact, raw)
         if value is None:
             raise Unreadable(path)
         return Reading(value, fact.source)
@@ -152,11 +154,6 @@ def read(facts: dict[str, Any], condition: dict[str, Any]) -> Reading:
     return Reading(min(values) if condition["aggregate"] == "min" else max(values), fact.source)
 
 
-def _scale(condition: dict[str, Any]) -> float:
-    fact = FACTS[condition["fact"]]
-    return float(units.UNITS.get(fact.dimension, {}).get(condition.get("unit", ""), 1))
-
-
 def _holds(operator: str, found: Any, wanted: Any) -> bool:
     if operator == "in":
         return found in wanted
@@ -180,7 +177,7 @@ def _wanted(condition: dict[str, Any]) -> Any:
     """Return the condition's value in base units, less its tolerance."""
     if FACTS[condition["fact"]].kind not in (NUMBER, ITEMS):
         return condition["value"]
-    return condition["value"] * _scale(condition) * (1 - condition.get("tolerance_percent", 0) / 100)
+    return condition["value"] * units.scale(condition) * (1 - condition.get("tolerance_percent", 0) / 100)
 
 
 def met(condition: dict[str, Any], reading: Reading) -> bool:
@@ -196,7 +193,7 @@ def _worded(condition: dict[str, Any], value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
-        text: str = units.shown(value / _scale(condition), condition.get("unit", ""))
+        text: str = units.shown(value / units.scale(condition), condition.get("unit", ""))
         return text
     if isinstance(value, list):
         return plain(", ".join(sorted({_worded(condition, item) for item in value})) or "none")
@@ -221,7 +218,7 @@ def _short_by(condition: dict[str, Any], reading: Reading) -> str:
     if not numbers or condition["operator"] not in (">=", ">"):
         return ""
     found = min(reading.value, default=0) if isinstance(reading.value, list) else reading.value
-    return _worded(condition, condition["value"] * _scale(condition) - found)
+    return _worded(condition, condition["value"] * units.scale(condition) - found)
 
 
 def _why_unreadable(facts: dict[str, Any], path: str) -> str:
@@ -253,6 +250,7 @@ def judge(host: str, facts: object, requirement: Requirement, error: str = "") -
         "evidence": f"{requirement['fact']} ({source})",
         "why": requirement.get("why", ""),
         "remedy": requirement.get("remedy", ""),
+        "purchase": None,
         "waived_by": "",
         "simulated": is_simulated(facts),
         "host_error": plain(error, LONGEST_ERROR),
@@ -276,6 +274,7 @@ def judge(host: str, facts: object, requirement: Requirement, error: str = "") -
     else:
         row["status"] = row["severity"]
         row["short_by"] = _short_by(requirement, reading)
+        row["purchase"] = purchases.of_requirement(requirement, reading.value, facts)
     return row
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.assessment import assess
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.errors import DataError
 from hypothesis import given
 from hypothesis import strategies as st
 from test_workloads import LLAMA_8B, LLAMA_70B
@@ -54,7 +55,7 @@ def test_a_shortfall_names_what_to_buy_by_class():
 
 def test_a_limited_run_does_not_judge_the_fleet_by_the_hosts_it_kept():
     def judged(*fleet_hosts: str, **hosts: dict[str, Any]) -> dict[str, Any]:
-        return assess(hosts, [], workloads=[SERVE], fleet_hosts=fleet_hosts)["rows"][-1]
+        return assess(hosts, [], workloads=[SERVE], fleet_hosts=fleet_hosts)["rows"][0]
 
     row = judged("gpu1", "storage1", storage1=host())
     assert (row["status"], row["short_by"], row["remedy"]) == ("skipped", "", "")
@@ -136,7 +137,7 @@ def test_one_more_card_never_worsens_a_verdict(cards, more):
     order = ["fail", "unknown", "warn", "pass"]
     before, after = (rows(SERVE, TUNE, gpu1=host(*sizes)) for sizes in (cards, [*cards, more]))
     for check in before:
-        if not {before[check]["status"], after[check]["status"]} & {"unknown"}:
+        if not {before[check]["status"], after[check]["status"]} & {"unknown", "skipped"}:
             assert order.index(after[check]["status"]) >= order.index(before[check]["status"])
 
 
@@ -146,3 +147,60 @@ def test_a_card_that_is_not_measured_never_makes_a_pass(cards, place):
     hidden = [None if number == place else size for number, size in enumerate(cards)]
     after = rows(SERVE, gpu1=host(*hidden))["workload.answers.gpus"]["status"]
     assert after == before or after == "unknown"
+
+
+def test_the_hosts_of_a_workload_need_memory_and_threads_too():
+    def judged(total: int | None, threads: int) -> dict[str, str]:
+        facts = {
+            "accelerators": [{"memory_bytes": H100}] * 4,
+            "memory": {"total_bytes": total},
+            "cpu": {"threads": threads},
+        }
+        found = rows({**TUNE, "model": LLAMA_8B, "gpus": 4}, gpu1={"facts": facts, "profiles": []})
+        return {check.rsplit(".", 1)[1]: row["status"] for check, row in found.items()}
+
+    assert judged(2**40, 64) == {"gpus": "pass", "host_memory_bytes": "pass", "cpu_threads": "pass"}
+    assert judged(2**30, 4) == {"gpus": "pass", "host_memory_bytes": "warn", "cpu_threads": "warn"}
+    assert judged(None, 64)["host_memory_bytes"] == "unknown"
+
+
+ALIKE = {
+    "id": "site.trainers",
+    "hosts": 2,
+    "like": [
+        {"fact": "accelerators[]", "operator": ">=", "value": 2},
+        {"fact": "accelerators[].memory_bytes", "aggregate": "min", "operator": ">=", "value": 80, "unit": "GB class"},
+    ],
+    "remedy": "Order a second one.",
+}
+
+
+def test_so_many_hosts_like_this():
+    def judged(**hosts: dict[str, Any]) -> dict[str, Any]:
+        return assess(hosts, [], fleet_requirements=[ALIKE])["rows"][-1]
+
+    assert judged(a=host(H100, H100), b=host(H100, H100), c=host(T4))["status"] == "pass"
+    row = judged(a=host(H100, H100), b=host(H100, T4))
+    assert (row["status"], row["found"], row["short_by"]) == ("fail", "1: a", "1")
+    assert row["remedy"] == "Order a second one."
+    assert row["required"] == "2 hosts with accelerators[] >= 2 and accelerators[].memory_bytes >= 80 GB class"
+    lost = {"facts": None, "profiles": [], "error": "no route"}
+    assert judged(a=host(H100, H100), b=lost)["status"] == "unknown"
+    # One card is too few whatever its memory.
+    assert judged(a=host(H100, H100), b=host(None))["status"] == "fail"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"hosts": 0}, "hosts: 0 is not a whole number from 1"),
+        ({"hots": 2}, "did you mean 'hosts'?"),
+        ({"like": []}, "is not a list of conditions"),
+        ({"like": [{"fact": "cpu.thread", "operator": ">=", "value": 1}]}, "did you mean 'cpu.threads'?"),
+        ({"severity": "bad"}, "severity: 'bad'"),
+    ],
+)
+def test_a_bad_fleet_requirement_is_named(change, said):
+    with pytest.raises(DataError, match=r"site\.trainers") as error:
+        assess({}, [], fleet_requirements=[{**ALIKE, **change}])
+    assert said in str(error.value)
