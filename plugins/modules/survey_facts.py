@@ -36,7 +36,7 @@ options:
     default: []
   targets:
     description:
-      - Servers to connect to. A flow as R(the guide,ansible_collections.mlops.onprem.docsite.survey) describes it can be given as it is.
+      - Servers to connect to. A flow, as C(docs/survey.md) describes it, can be given as it is.
     type: list
     elements: dict
     default: []
@@ -197,8 +197,17 @@ ansible_facts:
             upstreams: {description: Servers that systemd-resolved asks., type: list, elements: str, returned: always, sample: [10.0.0.2]}
             hostname: {description: The host's name., type: str, returned: always, sample: gpu1}
             fqdn: {description: The host's name with its domain., type: str, returned: always, sample: gpu1.example.org}
-            own_addresses: {description: Addresses of the host's name; empty where it has none., type: list, elements: str, returned: always, sample: [10.0.0.11]}
-            own_name_loopback_only: {description: "Whether the host's name leads to nothing but itself, as with 127.0.1.1.", type: bool, returned: always, sample: false}
+            own_addresses:
+              description: Addresses of the host's name; empty where it has none.
+              type: list
+              elements: str
+              returned: always
+              sample: [10.0.0.11]
+            own_name_loopback_only:
+              description: "Whether the host's name leads to nothing but itself, as with 127.0.1.1."
+              type: bool
+              returned: always
+              sample: false
             names:
               description: The names that were asked for.
               type: list
@@ -282,7 +291,11 @@ ansible_facts:
           contains:
             open_files_system: {description: Most open files of the system., type: int, returned: always, sample: 9223372036854775807}
             open_files_process: {description: Highest limit that a process can be given., type: int, returned: always, sample: 1048576}
-            user_namespaces: {description: "Whether every user may make user namespaces, as rootless containers do.", type: bool, returned: always, sample: true}
+            user_namespaces:
+              description: "Whether every user may make user namespaces, as rootless containers do."
+              type: bool
+              returned: always
+              sample: true
             automatic_updates: {description: Services that install updates., type: list, elements: str, returned: always, sample: [unattended-upgrades]}
             reboot_required: {description: Whether a reboot is due; not known with rpm., type: bool, returned: always, sample: false}
             reboot_packages: {description: Packages that asked for it., type: list, elements: str, returned: always, sample: []}
@@ -292,7 +305,11 @@ ansible_facts:
           elements: dict
           returned: always
           contains:
-            fact: {description: "The fact; with C([]) that field of all records that have V(null) there.", type: str, returned: always, sample: "listeners[].program"}
+            fact:
+              description: "The fact; with C([]) that field of all records that have V(null) there."
+              type: str
+              returned: always
+              sample: "listeners[].program"
             path: {description: Where it was looked for., type: str, returned: always, sample: /proc/<pid>/fd}
             reason: {description: What was in the way., type: str, returned: always, sample: "permission denied: needs root"}
 """

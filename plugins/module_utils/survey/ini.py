@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
 
 MAX_FILES = 500
+_WORD_END = re.compile(r'[\s{};"]')
 
 
 def files(tree: Tree, directory: str, *endings: str) -> list[str]:
@@ -65,10 +66,10 @@ def _apt_tokens(text: str) -> Iterator[tuple[str, str]]:
         elif letter.isspace():
             place += 1
         else:
-            word = re.compile(r'[^\s{};"]+').match(text, place)
-            assert word is not None
-            yield "word", word.group(0)
-            place = word.end()
+            end = _WORD_END.search(text, place)
+            stop = end.start() if end else len(text)
+            yield "word", text[place:stop]
+            place = stop
 
 
 def apt_settings(text: str | None) -> list[tuple[str, str]]:
