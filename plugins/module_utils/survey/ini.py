@@ -66,8 +66,8 @@ def _apt_tokens(text: str) -> Iterator[tuple[str, str]]:
         elif letter.isspace():
             place += 1
         else:
-            end = _WORD_END.search(text, place)
-            stop = end.start() if end else len(text)
+            mark = _WORD_END.search(text, place)
+            stop = mark.start() if mark else len(text)
             yield "word", text[place:stop]
             place = stop
 
