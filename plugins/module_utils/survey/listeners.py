@@ -51,7 +51,7 @@ def parse_table(text: str | None, protocol: str) -> list[Listener]:
     found = []
     for line in (text or "").splitlines():
         fields = line.split()
-        if len(fields) < 10 or fields[3] != STATES[protocol] or not fields[2].endswith(":0000"):
+        if len(fields) < 10 or fields[3] != STATES[protocol]:
             continue
         place, _colon, port = fields[1].partition(":")
         address = parse_address(place)
