@@ -10,6 +10,8 @@ DOCUMENTATION = r"""
 module: sizing_check
 short_description: Judge hardware facts by requirements
 version_added: 0.1.0
+extends_documentation_fragment:
+  - mlops.onprem.assessment
 description:
   - Compares the facts that M(mlops.onprem.hardware_facts) read on all hosts with requirements, and returns one row for each
     requirement and host.
@@ -25,58 +27,12 @@ options:
         requirements it must meet) and C(error) (why there are no facts; empty where there are).
     type: dict
     required: true
-  requirements:
-    description: The requirements. The README of the role C(preflight) describes their keys.
-    type: list
-    elements: dict
-    required: true
-  overrides:
-    description:
-      - Requirements laid over O(requirements). One with the same C(id) replaces the other; with C(state=absent) it removes it.
-    type: list
-    elements: dict
-    default: []
-  waivers:
-    description: Decisions that a shortfall shall not block, each with C(check), C(host), C(reason) and C(until) (a date).
-    type: list
-    elements: dict
-    default: []
-  workloads:
-    description:
-      - What shall run on the hosts, as the filter P(mlops.onprem.workload_requirements#filter) takes it. Each workload gets a row of the
-        host V((fleet)), which says whether the GPUs of all hosts do, and what to buy where they do not.
-    type: list
-    elements: dict
-    default: []
-  fleet_hosts:
-    description:
-      - Hosts whose GPUs O(workloads) may use. Where O(hosts) lacks one of them, the run is limited, and a workload that the other hosts
-        do not hold is V(skipped) instead of V(fail).
-    type: list
-    elements: str
-    default: []
-  known_hosts:
-    description: Further host names that a waiver may use, for runs that are limited to some hosts.
-    type: list
-    elements: str
-    default: []
-  gate:
-    description:
-      - With V(normal), a failed requirement blocks, and so does a host that could not be read.
-      - With V(strict), so does a single fact that could not be read, if its requirement's severity is C(fail).
-      - With V(report_only), nothing blocks.
-    type: str
-    choices: [strict, normal, report_only]
-    default: normal
   fail_on:
     description: Fail, with all rows returned, when a row that is not waived has one of these.
     type: list
     elements: str
     choices: [fail, warn, unknown]
     default: []
-  today:
-    description: The date by which waivers expire, as C(2026-12-31). The controller's date by default.
-    type: str
 attributes:
   check_mode:
     description: Runs the same in check mode.
@@ -113,8 +69,8 @@ RETURN = r"""
 rows:
   description:
     - One for each requirement and host, with host, check, title, status (pass, warn, fail, unknown, skipped), severity, required,
-      found, short_by, evidence, why, remedy, waived_by (empty, or the reason), simulated, and host_error (why the host as a whole
-      could not be read).
+      found, short_by, evidence, why, remedy, amounts (needed and there, or null), purchase (what would mend it, or null), waived_by
+      (empty, or the reason), simulated, planned, and host_error (why the host as a whole could not be read).
   returned: when the requirements and waivers are valid
   type: list
   elements: dict
@@ -137,6 +93,13 @@ lines:
   returned: when the requirements and waivers are valid
   type: list
   elements: str
+purchases:
+  description:
+    - What to buy, one entry for each thing and place, with host, item (gpu, memory, dimm, nic, storage, server), its amount, checks (the
+      ids that ask for it) and severity (fail or warn).
+  returned: when the requirements and waivers are valid
+  type: list
+  elements: dict
 workloads:
   description: What each workload needs, as the filter P(mlops.onprem.workload_requirements#filter) returns it.
   returned: when the requirements and waivers are valid
@@ -144,10 +107,8 @@ workloads:
   elements: dict
 """
 
-import datetime
-
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.onprem.plugins.module_utils.sizing import assessment
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing import arguments, assessment
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.errors import DataError
 
 
@@ -155,35 +116,14 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "hosts": {"type": "dict", "required": True},
-            "requirements": {"type": "list", "elements": "dict", "required": True},
-            "overrides": {"type": "list", "elements": "dict", "default": []},
-            "waivers": {"type": "list", "elements": "dict", "default": []},
-            "workloads": {"type": "list", "elements": "dict", "default": []},
-            "fleet_hosts": {"type": "list", "elements": "str", "default": []},
-            "known_hosts": {"type": "list", "elements": "str", "default": []},
-            "gate": {"type": "str", "choices": ["strict", "normal", "report_only"], "default": "normal"},
             "fail_on": {"type": "list", "elements": "str", "choices": ["fail", "warn", "unknown"], "default": []},
-            "today": {"type": "str"},
+            **arguments.arguments(),
         },
         supports_check_mode=True,
     )
     options = module.params
     try:
-        today = datetime.date.fromisoformat(options["today"]) if options["today"] else None
-    except ValueError:
-        module.fail_json(msg=f"today: {options['today']!r} is not a date like 2026-12-31")
-    try:
-        result = assessment.assess(
-            options["hosts"],
-            options["requirements"],
-            options["overrides"],
-            options["waivers"],
-            options["known_hosts"],
-            options["gate"],
-            today,
-            options["workloads"],
-            options["fleet_hosts"],
-        )
+        result = assessment.assess(options["hosts"], **arguments.as_keywords(options))
     except DataError as error:
         module.fail_json(msg=str(error))
     unmet = [row for row in result["rows"] if row["status"] in options["fail_on"] and not row["waived_by"]]

@@ -79,6 +79,10 @@ options:
       - Whether to look names up and to connect to O(targets) and to the package sources of the host. V(false) asks no network.
     type: bool
     default: true
+  probe_sources:
+    description: Whether package sources are connected to, where O(probe) is V(true).
+    type: bool
+    default: true
 seealso:
   - module: mlops.onprem.hardware_facts
 author:
@@ -342,6 +346,7 @@ def main() -> None:
             "targets": {"type": "list", "elements": "dict", "options": TARGET, "default": []},
             "timeout": {"type": "float", "default": 3},
             "probe": {"type": "bool", "default": True},
+            "probe_sources": {"type": "bool", "default": True},
         },
         supports_check_mode=True,
     )
@@ -353,7 +358,16 @@ def main() -> None:
     for target in targets:
         if not 0 < target["port"] < 65536:
             module.fail_json(msg=f"targets: port {target['port']} of {target['host']} is not between 1 and 65535.")
-    survey = gather(root, module.params["names"], targets, seconds, module.params["probe"], dict(os.environ), STARTED)
+    survey = gather(
+        root,
+        module.params["names"],
+        targets,
+        seconds,
+        module.params["probe"],
+        dict(os.environ),
+        STARTED,
+        module.params["probe_sources"],
+    )
     module.exit_json(changed=False, ansible_facts={"mlops_survey": survey})
 
 

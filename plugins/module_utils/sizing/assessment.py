@@ -31,7 +31,7 @@ ANY_FACT: requirements.Requirement = {
     "operator": "not in",
     "value": [""],
 }
-HOST_KEYS = ("facts", "profiles", "error", "planned")
+HOST_KEYS = ("facts", "profiles", "error", "planned", "survey", "ports")
 
 
 def _check_host(name: str, host: object, profiles: set[str]) -> dict[str, Any]:
@@ -91,7 +91,10 @@ def assess(
         if not error and not isinstance(facts, dict):
             error = "no facts were gathered"
         wanted = by_profiles[key] or ([ANY_FACT] if error else [])
-        rows.extend(verdicts.judge(name, facts, demand, error) for demand in wanted)
+        for demand in wanted:
+            row = verdicts.judge(name, facts, demand, error)
+            row["planned"] = bool(host.get("planned"))
+            rows.append(row)
         whole.add(name, facts, error)
         for counter in counters:
             counter.add(name, facts, error)

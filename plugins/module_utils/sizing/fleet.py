@@ -21,6 +21,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.sizing.units import G
 FLEET = "(fleet)"
 # More is no purchase for one workload, but another plan.
 MOST_TO_BUY = 64
+LONGEST_LIST = 240
 EVIDENCE = "accelerators[].memory_bytes of all hosts"
 
 
@@ -37,9 +38,11 @@ def _row(check: str, title: str, stock: Stock, evidence: str = EVIDENCE) -> verd
         "evidence": evidence,
         "why": "",
         "remedy": "",
+        "amounts": None,
         "purchase": None,
         "waived_by": "",
         "simulated": stock.simulated,
+        "planned": False,
         "host_error": "",
     }
 
@@ -57,7 +60,7 @@ def _found(gpus: Iterable[Gpu]) -> str:
     words = [
         f"{count} of the {size:.0f} GB class on {host}" for (size, host), count in sorted(groups.items(), reverse=True)
     ]
-    return verdicts.plain(", ".join(words) or "none")
+    return verdicts.plain(", ".join(words) or "none", LONGEST_LIST)
 
 
 def _offers(workload: dict[str, Any], stock: Stock) -> tuple[int, list[dict[str, Any]]]:

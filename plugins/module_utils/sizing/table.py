@@ -11,7 +11,8 @@ COLUMNS = ("host", "status", "check", "required", "found")
 
 
 def _cells(row: dict[str, Any]) -> tuple[str, ...]:
-    host = f"{row['host']} (simulated)" if row["simulated"] else row["host"]
+    marks = [mark for mark in ("simulated", "planned") if row[mark]]
+    host = f"{row['host']} ({', '.join(marks)})" if marks else row["host"]
     status = row["status"].upper() if row["status"] == "fail" else row["status"]
     if row["waived_by"]:
         status += ", waived"

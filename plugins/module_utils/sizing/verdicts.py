@@ -250,9 +250,12 @@ def judge(host: str, facts: object, requirement: Requirement, error: str = "") -
         "evidence": f"{requirement['fact']} ({source})",
         "why": requirement.get("why", ""),
         "remedy": requirement.get("remedy", ""),
+        # Needed and there, in base units, where both are amounts: what a bar is drawn of.
+        "amounts": None,
         "purchase": None,
         "waived_by": "",
         "simulated": is_simulated(facts),
+        "planned": False,
         "host_error": plain(error, LONGEST_ERROR),
     }
     if error or not isinstance(facts, dict):
@@ -269,6 +272,8 @@ def judge(host: str, facts: object, requirement: Requirement, error: str = "") -
         return row
     row["evidence"] = f"{requirement['fact']} ({reading.place})"
     row["found"] = _worded(requirement, reading.value)
+    if requirement["operator"] in (">=", ">") and not isinstance(reading.value, (list, str, bool)):
+        row["amounts"] = [requirement["value"] * units.scale(requirement), reading.value]
     if met(requirement, reading):
         row["status"] = PASS
     else:

@@ -27,6 +27,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.survey.sources import
 
 SCHEMA = 1
 NOT_ASKED = "no network was asked: probe is false"
+SOURCES_NOT_ASKED = "package sources were not asked: probe_sources is false"
 RECORDED = "no network was asked: this is a recorded machine"
 # Records of these lists are named in `unreadable` by this key.
 _NAMES = {"containers.engines": "name", "dns.names": "name"}
@@ -87,11 +88,12 @@ def gather(
     probe: bool = True,
     environment: Mapping[str, str] | None = None,
     started: float | None = None,
+    probe_sources: bool = True,
 ) -> dict[str, Any]:
     """All facts of the machine whose files are below `root`. Never raises for what is on the disk or in the network.
 
     `names`: to look up. `targets`: to connect to, each with host, port and, where it differs, address. `seconds`: limit of
-    one probe. `probe`: false asks no network; neither does a recorded machine. `environment`: of the process.
+    one probe. `probe`: false asks no network; neither does a recorded machine. `probe_sources`: false leaves package sources alone. `environment`: of the process.
     `started`: the clock when the survey began, seconds since 1970.
     """
     tree = Tree(root)
@@ -108,7 +110,9 @@ def gather(
     if asks:
         lookups = {name: Probe(name, None, seconds) for name in names}
         own_lookup = Probe(own, None, seconds) if own else None
-        ends = [*((str(target["address"]), int(target["port"])) for target in wanted), *sources.endpoints]
+        ends = [(str(target["address"]), int(target["port"])) for target in wanted]
+        if probe_sources:
+            ends.extend(sources.endpoints)
         connections = {end: Probe(*end, seconds) for end in ends}
         waiting = [item for item in (own_lookup, *lookups.values(), *connections.values()) if item is not None]
         run_all(waiting, seconds)
@@ -121,7 +125,7 @@ def gather(
         "listeners": listeners.read(tree, processes, os.geteuid() == 0),
         "dns": dns.read(tree, own_lookup, lookups, reason),
         "proxy": proxies.settings,
-        "sources": sources.facts(answers, reason),
+        "sources": sources.facts(answers, reason or ("" if probe_sources else SOURCES_NOT_ASKED)),
         "reach": [
             reached(tree, target, connections.get((str(target["address"]), int(target["port"]))), reason)
             for target in wanted

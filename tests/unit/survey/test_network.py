@@ -192,3 +192,15 @@ def test_probe_false_asks_nothing(monkeypatch):
     facts = gather("/", ["a"], [{"host": "b", "port": 1}], probe=False, environment={})
     assert facts["reach"][0]["answer"] is None
     assert facts["dns"]["names"][0]["asked"] is False
+
+
+def test_sources_are_left_alone_when_asked_to(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "ansible_collections.mlops.onprem.plugins.module_utils.survey.facts.run_all",
+        lambda probes, seconds: asked.extend(item.host for item in probes),
+    )
+    facts = gather("/", ["a"], [{"host": "b", "port": 1}], environment={}, probe_sources=False)
+    assert set(asked) <= {"a", "b", facts["dns"]["hostname"]}
+    assert "b" in asked
+    assert {source["answer"] for source in facts["sources"]} <= {None}
