@@ -26,6 +26,10 @@ test-roles: ## molecule, two scenarios at a time, and mutations (ROLE=common for
 test-lab: ## The lab end to end: twice, verify, faults, bad input
 	@scripts/test.sh lab
 
+##@ Assessing
+snapshot: ## Save what is read of your hosts: make snapshot INVENTORY=/path TO=/path (nothing is changed on them)
+	@scripts/snapshot.sh "$(INVENTORY)" "$(TO)"
+
 ##@ Measuring and releasing
 bench: ## Measure and write docs/performance.md
 	@scripts/bench.sh
@@ -41,4 +45,4 @@ setup: ## Tools, container engine and images
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-lab bench requirements clean setup help
+.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-lab snapshot bench requirements clean setup help

@@ -1,6 +1,6 @@
 """Assess many synthetic hosts from snapshots: seconds and peak memory (KiB), printed as one JSON line.
 
-    assessment.py HOSTS FOLDER      (FOLDER is filled with snapshots and the report; the process measures itself)
+assessment.py HOSTS FOLDER      (FOLDER is filled with snapshots and the report; the process measures itself)
 """
 
 from __future__ import annotations

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[3]
 TOO_MUCH = [
     {
         "id": f"site.{name}",
@@ -110,3 +113,76 @@ def test_strict_gate_stops_at_what_could_not_be_read(gate, simulated):
     assert done.returncode == 2
     assert "Could not be read (1)" in done.output
     assert "Requirement failed" not in done.output
+
+
+def test_the_survey_looks_around_and_changes_nothing(host, gate):
+    name = host.backend.host
+    # Nothing listens on port 9 of the container itself, and nothing is behind that name.
+    flows = [{"from": [name], "to": name, "address": "127.0.0.1", "port": 9, "why": "a way that is free"}]
+    done = gate(
+        preflight_survey=True,
+        preflight_probe_sources=False,
+        preflight_flows=flows,
+        preflight_names=["no-such-host.invalid"],
+        preflight_gate="report_only",
+    )
+    assert done.returncode == 0, done.output
+    assert "changed=0" in done.stdout
+    document = json.loads((done.folder / "report.json").read_text())
+    assert [(flow["answer"], flow["status"]) for flow in document["flows"]] == [("refused", "pass")]
+    findings = {finding["check"]: finding for finding in document["findings"]}
+    assert "no-such-host.invalid" in findings["survey.names"]["found"]
+    page = (done.folder / "index.html").read_text()
+    assert "Who reaches whom" in page
+    assert "no-such-host.invalid" in page
+    survey = document["hosts"][name]["survey"]
+    assert {"dpkg", "apt"} & set(survey["packages"]["versions"]) or survey["packages"]["manager"] == "dpkg"
+
+
+def test_snapshots_are_judged_without_the_host_and_in_german(host, gate, tmp_path):
+    saved, later = tmp_path / "saved", tmp_path / "later"
+    first = gate(preflight_snapshot_dir=str(saved))
+    assert first.returncode == 0, first.output
+    values = {
+        "preflight_snapshot_dir": str(saved),
+        "preflight_report_dir": str(later),
+        "preflight_report_language": "de",
+        "mlops_planned_hosts": [{"name": "new", "profiles": ["base"], "memory_gib": 0.5, "threads": 4}],
+    }
+    # No inventory at all: the machine need not exist any more.
+    again = subprocess.run(
+        ["ansible-playbook", "--extra-vars", json.dumps(values), str(ROOT / "playbooks/assess_snapshots.yml")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stdout + again.stderr
+    before, after = (json.loads((folder / "report.json").read_text())["rows"] for folder in (first.folder, later))
+    name = host.backend.host
+    assert [row for row in after if row["host"] == name] == [row for row in before if row["host"] == name]
+    planned = {row["check"]: row["status"] for row in after if row["host"] == "new"}
+    assert planned == {"base.architecture": "pass", "base.memory": "fail", "base.free_space": "unknown"}
+    page = (later / "index.html").read_text()
+    assert "Arbeitsspeicher ergänzen." in page
+    assert "Add memory." not in page
+
+
+def test_a_fleet_requirement_and_a_bad_one(gate):
+    like = [{"fact": "cpu.threads", "operator": ">=", "value": 1}]
+    done = gate(
+        preflight_fleet_requirements=[{"id": "site.pair", "hosts": 2, "like": like, "remedy": "Order one more."}]
+    )
+    assert done.returncode == 2
+    assert "(fleet): site.pair: requires 2 hosts with cpu.threads >= 1, found 1" in done.output
+    assert "Order one more." in done.output
+    bad = gate(preflight_fleet_requirements=[{"id": "site.pair", "hosts": 2, "lik": like}])
+    assert "did you mean 'like'?" in bad.output
+
+
+def test_a_report_folder_that_cannot_be_written(gate, tmp_path):
+    (tmp_path / "file").write_text("")
+    done = gate(preflight_report_dir=str(tmp_path / "file/report"))
+    assert done.returncode == 2
+    assert "the report cannot be written" in done.output
+    assert "preflight_report_dir" in done.output
