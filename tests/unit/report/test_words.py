@@ -6,16 +6,17 @@ import re
 
 import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.report.sentences import purchase
-from ansible_collections.mlops.onprem.plugins.module_utils.report.words import DE, EN, Words
+from ansible_collections.mlops.onprem.plugins.module_utils.report.words import LANGUAGES, Words
 
 from .fleet import shipped
 
 
 def test_both_languages_have_the_same_keys_and_fields():
-    assert set(EN) == set(DE)
-    for key, text in EN.items():
-        assert sorted(re.findall(r"{(\w*)}", text)) == sorted(re.findall(r"{(\w*)}", DE[key])), key
-        assert text.count("|") == DE[key].count("|"), key
+    english, german = LANGUAGES["en"], LANGUAGES["de"]
+    assert set(english) == set(german)
+    for key, text in english.items():
+        assert sorted(re.findall(r"{(\w*)}", text)) == sorted(re.findall(r"{(\w*)}", german[key])), key
+        assert text.count("|") == german[key].count("|"), key
 
 
 @pytest.mark.parametrize("demand", shipped(), ids=lambda demand: demand["id"])
