@@ -81,7 +81,8 @@ def from_pci(tree: Tree, classes: dict[str, int]) -> list[dict[str, Any]]:
         record["driver"] = tree.link_name(place + "/driver")
         record["link"] = pci.link(tree, address)
         if record["vendor"] == "amd":
-            record["memory_bytes"] = tree.integer(place + "/mem_info_vram_total") or None
+            size = tree.integer(place + "/mem_info_vram_total")
+            record["memory_bytes"] = size if size is not None and size > 0 else None
             record["uuid"] = tree.text(place + "/unique_id")
         found.append(record)
     return found
