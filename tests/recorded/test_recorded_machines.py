@@ -146,7 +146,8 @@ def test_eight_h100_server_without_a_driver(h100):
     assert Counter(card["numa_node"] for card in cards) == {0: 4, 1: 4}
     assert {card["memory_class_gb"] for card in cards} == {80}
     assert {card["memory_source"] for card in cards} == {"pci_id"}
-    assert all(card["link"] == {"generation": 5, "max_generation": 5, "width": 16, "max_width": 16} for card in cards)
+    link = {"generation": 5, "max_generation": 5, "width": 16, "max_width": 16, "path_generation": 5, "path_width": 16}
+    assert all(card["link"] == link for card in cards)
     assert facts["fabric"]["nvswitches"] == 4
     assert [disk["kind"] for disk in facts["disks"]] == ["nvme"] * 8
 

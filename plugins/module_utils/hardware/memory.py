@@ -9,13 +9,14 @@ import re
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware import dmi
-from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import kib_fields
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import chosen, kib_fields
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.numa import NODE
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
 
 MEMINFO = "/proc/meminfo"
 BLOCKS = "/sys/devices/system/memory"
 HUGEPAGES = "/sys/kernel/mm/hugepages"
+TRANSPARENT = "/sys/kernel/mm/transparent_hugepage/enabled"
 EDAC = "/sys/devices/system/edac/mc"
 SOURCES = {
     "total_bytes": MEMINFO,
@@ -25,6 +26,7 @@ SOURCES = {
     "dimms_populated": dmi.TABLE,
     "dimm_sizes_bytes": dmi.TABLE,
     "hugepages": HUGEPAGES,
+    "transparent_hugepages": TRANSPARENT,
 }
 
 
@@ -97,4 +99,5 @@ def read(tree: Tree, numa: list[dict[str, Any]]) -> dict[str, Any]:
         "dimms_populated": slots["dimms_populated"],
         "dimm_sizes_bytes": sizes,
         "hugepages": hugepages(tree),
+        "transparent_hugepages": chosen(tree.text(TRANSPARENT)),
     }

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import cpu_list, cpu_mask, kib_fields
@@ -14,6 +15,15 @@ from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import 
 NODE = "/sys/devices/system/node"
 NVIDIA_GPUS = "/proc/driver/nvidia/gpus"
 SOURCES = {"cpus": NODE, "memory_bytes": NODE}
+
+
+def settle(nodes: list[dict[str, Any]], records: Iterable[dict[str, Any]]) -> None:
+    """Give the records without a numa_node the only one there is; on several nodes "not said" (-1) stays unknown."""
+    host = [node["id"] for node in nodes if node["kind"] == "host"]
+    if len(host) == 1:
+        for record in records:
+            if record["numa_node"] is None:
+                record["numa_node"] = host[0]
 
 
 def gpu_nodes(tree: Tree) -> set[int]:
