@@ -31,7 +31,8 @@ def write_functions(functions: list[Function], root: Path) -> None:
     by_address = {function.address: function for function in functions}
     bus = root / "sys/bus/pci/devices"
     bus.mkdir(parents=True)
-    for function in functions:
+    # Some records name a function twice.
+    for function in by_address.values():
         parts = [function.address]
         above = by_address.get(function.above)
         while above is not None and len(parts) < 16:
