@@ -131,7 +131,11 @@ def online_cpus(tree: Tree) -> list[int] | None:
         return online
     found = []
     for name in tree.names(CPU):
-        if re.fullmatch(r"cpu[0-9]{1,5}", name) and tree.text(f"{CPU}/{name}/online") != "0":
+        if not re.fullmatch(r"cpu[0-9]{1,5}", name):
+            continue
+        stated = tree.text(f"{CPU}/{name}/online")
+        # A CPU that cannot be switched off has no such file; one that is off has no topology.
+        if stated == "1" or (stated is None and tree.exists(f"{CPU}/{name}/topology")):
             found.append(int(name[3:]))
     return sorted(found) or None
 

@@ -83,7 +83,10 @@ def reasons(tree: Tree, name: str, number: str, udev: dict[str, list[str]], tabl
 def read(tree: Tree, table: list[Mount]) -> list[dict[str, Any]]:
     """The `disks` facts, sorted by name; in_use is None when nothing was found and udev's database is missing."""
     found = []
-    for name in tree.names(BLOCK):
+    names = tree.names(BLOCK)
+    if not names and tree.reason(BLOCK) not in ("not there", "empty"):
+        tree.incomplete.setdefault("disks", (BLOCK, tree.reason(BLOCK)))
+    for name in names:
         if _PSEUDO.fullmatch(name):
             continue
         place = f"{BLOCK}/{name}"

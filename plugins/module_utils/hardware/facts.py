@@ -167,7 +167,7 @@ def gather(root: str = "/", nvidia_smi_xml: bytes | None = None, rocm_smi_json: 
     classes = pci.classes(tree)
     kfd_nodes = kfd.read(tree)
     cards = read_accelerators(tree, classes, kfd_nodes, nvidia_smi_xml, rocm_smi_json)
-    coherent = any(card["pci_id"] in accelerator_table.COHERENT for card in cards)
+    coherent = any(card["pci_id"] in accelerator_table.COHERENT for card in cards) or "accelerators" in tree.incomplete
     nodes = numa.read(tree, coherent)
     table = mounts.read(tree)
     processors, host_memory = cpu.read(tree), memory.read(tree, nodes)

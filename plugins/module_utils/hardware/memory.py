@@ -32,10 +32,13 @@ SOURCES = {
 
 def host_total(meminfo_total: int | None, numa: list[dict[str, Any]]) -> int | None:
     """MemTotal in bytes without the nodes that are GPU memory, which the kernel counts as its own."""
-    if any(node["kind"] == "gpu" for node in numa):
+    kinds = {node["kind"] for node in numa}
+    if None in kinds:
+        return None
+    if "gpu" in kinds:
         host: list[int | None] = [node["memory_bytes"] for node in numa if node["kind"] == "host"]
         known = [size for size in host if size is not None]
-        return sum(known) if len(known) == len(host) else None
+        return sum(known) if known and len(known) == len(host) else None
     return meminfo_total
 
 
@@ -49,7 +52,7 @@ def installed_blocks(tree: Tree, numa: list[dict[str, Any]]) -> int | None:
         return None
     gpu: set[str] = set()
     for node in numa:
-        if node["kind"] == "gpu":
+        if node["kind"] != "host":
             gpu.update(tree.names(f"{NODE}/node{node['id']}"))
     blocks = 0
     for name in tree.names(BLOCKS):

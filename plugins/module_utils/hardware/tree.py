@@ -123,6 +123,8 @@ class Tree:
         except (OSError, ValueError) as error:
             self._failed(path, error)
             return []
+        if not names:
+            self._errors[path] = "empty"
         return sorted(names)
 
     def exists(self, path: str) -> bool:
