@@ -97,6 +97,31 @@ ansible_facts:
             container: {description: V(none) or the kind of container., type: str, returned: always, sample: none}
             firmware: {description: V(uefi) or V(bios)., type: str, returned: always, sample: uefi}
             secure_boot: {description: Whether Secure Boot is on., type: bool, returned: always, sample: false}
+            lockdown:
+              description: Kernel lockdown, V(none), V(integrity) or V(confidentiality). With the last two only signed modules load.
+              type: str
+              returned: always
+              sample: none
+            iommu:
+              description: Translation of device addresses.
+              type: dict
+              returned: always
+              contains:
+                enabled: {description: Whether it is on., type: bool, returned: always, sample: true}
+                groups: {description: Number of isolated groups of devices., type: int, returned: always, sample: 168}
+                passthrough:
+                  description: Whether the host's own devices pass without translation, as devices that talk to each other need.
+                  type: bool
+                  returned: always
+                  sample: true
+            os:
+              description: Operating system, from C(os-release).
+              type: dict
+              returned: always
+              contains:
+                id: {description: Short name., type: str, returned: always, sample: debian}
+                version_id: {description: "Version; V(null) on a rolling distribution.", type: str, returned: always, sample: "12"}
+                name: {description: Name for people., type: str, returned: always, sample: Debian GNU/Linux 12 (bookworm)}
         cpu:
           description: Processors of the whole machine.
           type: dict
@@ -107,7 +132,16 @@ ansible_facts:
             sockets: {description: Number of processors., type: int, returned: always, sample: 2}
             cores: {description: Number of cores with an online CPU., type: int, returned: always, sample: 112}
             threads: {description: Number of online logical CPUs., type: int, returned: always, sample: 224}
+            present: {description: Number of logical CPUs including those that are offline., type: int, returned: always, sample: 224}
             threads_per_core: {description: Most threads of one core., type: int, returned: always, sample: 2}
+            smt_active: {description: Whether cores run several threads now., type: bool, returned: always, sample: true}
+            hybrid: {description: Whether there are several kinds of cores., type: bool, returned: always, sample: false}
+            governors:
+              description: Frequency governors in use. V(null) where the kernel does not scale frequencies, as in most virtual machines.
+              type: list
+              elements: str
+              returned: always
+              sample: [performance]
             ml_flags:
               description: Instruction sets that machine learning libraries use.
               type: list
@@ -139,6 +173,7 @@ ansible_facts:
                 page_bytes: {description: Size of one page., type: int, returned: always, sample: 2097152}
                 pages: {description: Reserved pages., type: int, returned: always, sample: 0}
                 free_pages: {description: Reserved pages that are not used., type: int, returned: always, sample: 0}
+            transparent_hugepages: {description: "V(always), V(madvise) or V(never).", type: str, returned: always, sample: madvise}
         numa:
           description: NUMA nodes.
           type: list
@@ -192,6 +227,30 @@ ansible_facts:
                 max_generation: {description: Highest generation., type: int, returned: always, sample: 5}
                 width: {description: Lanes now., type: int, returned: always, sample: 16}
                 max_width: {description: Most lanes., type: int, returned: always, sample: 16}
+                path_generation:
+                  description: Highest generation of the whole path to the processor. Less than the card's own is the slot's limit, no fault.
+                  type: int
+                  returned: always
+                  sample: 5
+                path_width: {description: Most lanes of the whole path to the processor., type: int, returned: always, sample: 16}
+            virtual_functions:
+              description: Number of its virtual functions on the bus, each for a virtual machine. They are not listed as cards.
+              type: int
+              returned: always
+              sample: 0
+            virtualization:
+              description: What the NVIDIA driver says of virtual machines, V(none), V(pass-through), V(vgpu), V(host vgpu) and others.
+              type: str
+              returned: always
+              sample: none
+            power:
+              description: Limits of power.
+              type: dict
+              returned: always
+              contains:
+                limit_watts: {description: Limit that is set now., type: float, returned: always, sample: 700.0}
+                default_limit_watts: {description: Limit as delivered., type: float, returned: always, sample: 700.0}
+                max_limit_watts: {description: Highest limit that can be set., type: float, returned: always, sample: 700.0}
             mig:
               description: Partitioning of NVIDIA cards.
               type: dict
@@ -229,6 +288,17 @@ ansible_facts:
                     uncorrectable: {description: After uncorrectable errors., type: int, returned: always, sample: 0}
                     pending: {description: Whether a reset is needed., type: bool, returned: always, sample: false}
                     failure: {description: Whether spare rows ran out., type: bool, returned: always, sample: false}
+                slowdowns:
+                  description: What the board slows itself down for right now, V(hw_slowdown), V(hw_thermal_slowdown) or V(hw_power_brake_slowdown).
+                  type: list
+                  elements: str
+                  returned: always
+                  sample: []
+                fabric:
+                  description: State in the NVSwitch fabric, V(completed) when Fabric Manager took the card in. V(null) on cards without one.
+                  type: str
+                  returned: always
+                  sample: completed
         fabric:
           description: What connects accelerators and hosts.
           type: dict
@@ -268,9 +338,12 @@ ansible_facts:
           contains:
             name: {description: Name of the interface., type: str, returned: always, sample: eno1}
             pci_address: {description: Address on the PCI bus., type: str, returned: always, sample: "0000:02:00.0"}
+            pci_id: {description: PCI ids of maker and device., type: str, returned: always, sample: "15b3:1021"}
+            virtual_function: {description: Whether it is a share of a card (SR-IOV)., type: bool, returned: always, sample: false}
             driver: {description: Kernel driver., type: str, returned: always, sample: mlx5_core}
             speed_mbps: {description: Negotiated speed in Mbit/s., type: int, returned: always, sample: 100000}
             state: {description: Operational state., type: str, returned: always, sample: up}
+            carrier: {description: Whether a cable with a partner is seen. V(null) for an interface that is switched off., type: bool, returned: always, sample: true}
             mtu: {description: Largest packet in bytes., type: int, returned: always, sample: 9000}
             numa_node: {description: NUMA node that it is near to., type: int, returned: always, sample: 0}
         disks:
@@ -292,6 +365,23 @@ ansible_facts:
               returned: always
               sample: ["partitions: nvme0n1p1, nvme0n1p2", "mounted: /, /boot/efi"]
             numa_node: {description: NUMA node that it is near to., type: int, returned: always, sample: 0}
+        raid:
+          description: Software RAID (md).
+          type: dict
+          returned: always
+          contains:
+            arrays:
+              description: The arrays.
+              type: list
+              elements: dict
+              returned: always
+              contains:
+                name: {description: Name of the kernel., type: str, returned: always, sample: md0}
+                level: {description: Level., type: str, returned: always, sample: raid1}
+                state: {description: State as the kernel names it., type: str, returned: always, sample: clean}
+                members: {description: Devices that it is made of., type: list, elements: str, returned: always, sample: [sda1, sdb1]}
+                degraded: {description: Number of members that are missing., type: int, returned: always, sample: 0}
+            degraded_arrays: {description: Number of arrays with members missing., type: int, returned: always, sample: 0}
         filesystems:
           description: Mounted filesystems that hold data.
           type: list
@@ -311,8 +401,17 @@ ansible_facts:
           contains:
             name: {description: Name of the module., type: str, returned: always, sample: nvidia}
             version: {description: Its version., type: str, returned: always, sample: 570.86.15}
+        limits:
+          description: What control groups leave to the session that gathers, in a container the container's share.
+          type: dict
+          returned: always
+          contains:
+            cgroup: {description: Version of control groups that limits it., type: int, returned: always, sample: 2}
+            memory_bytes: {description: "Memory that may be used; all of the host's without a limit.", type: int, returned: always, sample: 2163956441088}
+            cpus: {description: "CPUs that may be used; may be a fraction.", type: float, returned: always, sample: 224.0}
+            cpuset: {description: Logical CPUs that may be used., type: list, elements: int, returned: always, sample: [0, 1]}
         unreadable:
-          description: Why each V(null) above is V(null).
+          description: Why each V(null) above is V(null). A whole list is named here when it may lack an entry.
           type: list
           elements: dict
           returned: always

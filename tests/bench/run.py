@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
 
+import facts
+
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories/lab"
 GIB = 2**30
@@ -78,7 +80,7 @@ def on_registry(*command: str) -> str:
     return run("docker", "exec", "mlops-lab-registry1", *command)
 
 
-def adhoc(module: str, arguments: str = "") -> None:
+def adhoc(module: str, arguments: str = "", python: str = sys.executable) -> None:
     run(
         "ansible",
         "localhost",
@@ -86,23 +88,7 @@ def adhoc(module: str, arguments: str = "") -> None:
         f"--module-name={module}",
         f"--args={arguments}",
         "-e",
-        f"ansible_python_interpreter={sys.executable}",
-    )
-
-
-def facts_row() -> Row:
-    ours, theirs = in_turns(
-        lambda: adhoc("mlops.onprem.hardware_facts"),
-        lambda: adhoc("ansible.builtin.setup", "gather_subset=!all,!min,hardware"),
-    )
-    empty, unused = in_turns(lambda: adhoc("ansible.builtin.ping"), lambda: None)
-    return Row(
-        "hardware_facts",
-        "setup, subset hardware",
-        (ours - empty) / (theirs - empty) if theirs > empty else ours / theirs,
-        "x",
-        0.5,
-        f"{ours:.2f} s and {theirs:.2f} s; ping, {empty:.2f} s, is taken off both",
+        f"ansible_python_interpreter={python}",
     )
 
 
@@ -251,7 +237,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, required=True)
     options = parser.parse_args()
-    rows = [facts_row(), *assessment_rows(), *site_rows(), *upload_rows()]
+    rows = [
+        *(Row(*fields) for fields in facts.rows(adhoc)),
+        *assessment_rows(),
+        *site_rows(),
+        *upload_rows(),
+    ]
     options.output.write_text(page(rows))
     print(options.output.read_text())
     return 0 if all(row.kept for row in rows) else 1

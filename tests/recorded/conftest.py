@@ -2,30 +2,29 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
 import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.facts import gather
 
+from .place import PLACE
+
 # Thousands of files that nothing reads; leaving them out halves the time.
 UNREAD = (
-    *("cache", "power", "thermal_throttle", "microcode", "cpufreq", "cpuidle", "cpuid", "firmware_node", "hugepages"),
-    *("cgroup", "cpuset", "device-tree", "acpi_cppc", "regs", "memory[0-9]*", "statistics", "queues", "msi_irqs"),
+    *("cache", "power", "thermal_throttle", "microcode", "cpufreq", "cpuidle", "cpuid", "firmware_node"),
+    *("cpuset", "device-tree", "acpi_cppc", "regs", "memory[0-9]*", "statistics", "queues", "msi_irqs"),
     *("memory_side_cache", "access[0-9]*", "die_*", "cluster_*", "local_cpu*"),
     *("subsystem*", "irq", "enable", "msi_bus", "rescan", "remove", "broken_parity_status", "hotplug"),
 )
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="session")
 def recorded() -> Path:
     """The folder of recorded machines."""
-    place = Path(os.environ.get("MLOPS_RECORDED_HARDWARE") or REPOSITORY.parent / "shared" / "recorded-hardware")
-    if not place.is_dir():
-        pytest.skip(f"no recorded hardware at {place}; set MLOPS_RECORDED_HARDWARE to run these tests")
-    return place
+    if not PLACE.is_dir():
+        pytest.skip(f"no recorded hardware at {PLACE}; set MLOPS_RECORDED_HARDWARE to run these tests")
+    return PLACE
 
 
 @pytest.fixture(scope="session")

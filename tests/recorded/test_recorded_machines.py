@@ -7,13 +7,20 @@ import shutil
 import subprocess
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware import accelerators, pci
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.facts import gather
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
 
 from .lspci import make_tree
+from .place import names
 
+USES = (
+    *("hwloc/*.tar.bz2", "hwloc/[!x]*.xml", "hwloc/x86*.xml", "hwloc/*.console"),
+    *("kfd-sysfs/**/nodes/**/*", "infiniband/**/*"),
+)
 KIB = 1024
 MACHINES = {
     # archive: sockets, cores, threads, threads per core, NUMA nodes with CPUs or host memory
@@ -93,6 +100,68 @@ def test_memory(name, unpacked, facts_of, recorded):
         assert total == said
 
 
+HYBRID = {"20em64t-hybrid-1p6c2t+2ca4co1t", "nvidia-dgx-gb10"}
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_kinds_of_cores(name, facts_of):
+    cpu = facts_of(name)["cpu"]
+    assert cpu["hybrid"] is (name in HYBRID)
+    if cpu["threads_per_core"] is not None:
+        assert cpu["smt_active"] is (cpu["threads_per_core"] > 1)
+
+
+def topology(recorded: Path, name: str) -> ElementTree.Element:
+    return ElementTree.parse(recorded / "hwloc" / f"{name}.xml").getroot()  # noqa: S314
+
+
+WITH_XML = sorted(name for name in MACHINES if f"hwloc/{name}.xml" in names("hwloc/*.xml"))
+
+
+@pytest.mark.parametrize("name", WITH_XML)
+def test_memory_of_each_node(name, facts_of, recorded):
+    said = {}
+    for element in topology(recorded, name).iter("object"):
+        size = element.get("local_memory")
+        if size and element.get("type") in ("NUMANode", "Machine"):
+            said[int(element.get("os_index", "0"))] = int(size)
+    found = {node["id"]: node["memory_bytes"] for node in facts_of(name)["numa"] if node["memory_bytes"]}
+    # hwloc leaves out the nodes that the recorded control group forbids.
+    assert {number: found.get(number) for number in said} == said or (not found and len(said) == 1)
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_XML if "+" in name and name.startswith(("32", "40"))])
+def test_pci_functions(name, unpacked, recorded):
+    found = pci.classes(Tree(str(unpacked(name))))
+    said = {
+        element.get("pci_busid", ""): int(element.get("pci_type", "0").split(" ")[0], 16)
+        for element in topology(recorded, name).iter("object")
+        if element.get("pci_busid")
+    }
+    assert len(said) > 20
+    assert {address: found[address] >> 8 for address in said} == said
+
+
+def test_a_domain_of_32_bits(unpacked, recorded):
+    found = pci.classes(Tree(str(unpacked("2pa-pcidomain32bits"))))
+    said = set(
+        re.findall(r"busid=([0-9a-f]+:[0-9a-f:.]+)", (recorded / "hwloc/2pa-pcidomain32bits.console").read_text())
+    )
+    assert said
+    assert said <= set(found)
+    assert any(len(address) > len("0000:00:00.0") for address in said)
+
+
+def test_reserved_huge_pages(facts_of, recorded):
+    found = facts_of("2i386-2t-hugepagesizecount")["memory"]["hugepages"]
+    infos = {
+        item.get("name"): item.get("value") for item in topology(recorded, "2i386-2t-hugepagesizecount").iter("info")
+    }
+    # The first one is the plain page.
+    assert [entry["page_bytes"] for entry in found] == [int(size) for size in (infos["PageSizes"] or "").split(",")[1:]]
+    assert [entry["pages"] for entry in found] == [1, 1]
+
+
 def test_gb10_memory_equals_hwlocs(facts_of, recorded):
     total = facts_of("nvidia-dgx-gb10")["memory"]["total_bytes"]
     assert total // KIB == hwloc_total_kib(recorded, "nvidia-dgx-gb10")
@@ -146,7 +215,8 @@ def test_eight_h100_server_without_a_driver(h100):
     assert Counter(card["numa_node"] for card in cards) == {0: 4, 1: 4}
     assert {card["memory_class_gb"] for card in cards} == {80}
     assert {card["memory_source"] for card in cards} == {"pci_id"}
-    assert all(card["link"] == {"generation": 5, "max_generation": 5, "width": 16, "max_width": 16} for card in cards)
+    link = {"generation": 5, "max_generation": 5, "width": 16, "max_width": 16, "path_generation": 5, "path_width": 16}
+    assert all(card["link"] == link for card in cards)
     assert facts["fabric"]["nvswitches"] == 4
     assert [disk["kind"] for disk in facts["disks"]] == ["nvme"] * 8
 

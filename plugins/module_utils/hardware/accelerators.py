@@ -59,31 +59,60 @@ def empty(address: str | None, identity: str | None) -> dict[str, Any]:
         "uuid": None,
         "numa_node": None,
         "link": pci.link_values(),
+        "virtual_functions": 0,
+        "virtualization": None,
+        "power": {"limit_watts": None, "default_limit_watts": None, "max_limit_watts": None},
         "mig": {"enabled": None, "instances": []},
-        "health": {"ecc": None, "xid": None, "remapped": None},
+        "health": {"ecc": None, "xid": None, "remapped": None, "slowdowns": None, "fabric": None},
     }
 
 
 def from_pci(tree: Tree, classes: dict[str, int]) -> list[dict[str, Any]]:
     """One record for each accelerator on the PCI bus; a virtual function is a part of its card, not one more."""
-    found = []
+    found: dict[str, dict[str, Any]] = {}
+    guests: list[str] = []
+    bridges: dict[str, tuple[int | None, int | None]] = {}
     for address, code in classes.items():
         if code >> 8 not in (_VGA, _3D, _DISPLAY, _PROCESSING, _COPROCESSOR):
             continue
         identity = pci.pci_id(tree, address)
-        if identity is None or not is_accelerator(code, identity, address):
-            continue
         place = f"{pci.DEVICES}/{address}"
-        if tree.link_name(place + "/physfn") is not None:
+        if identity is None:
+            tree.incomplete.setdefault("accelerators", (place + "/device", tree.reason(place + "/device")))
+            continue
+        if not is_accelerator(code, identity, address):
+            continue
+        card = tree.link_name(place + "/physfn")
+        if card is not None:
+            guests.append(card)
             continue
         record = empty(address, identity)
         record["numa_node"] = pci.numa_node(tree, place)
         record["driver"] = tree.link_name(place + "/driver")
-        record["link"] = pci.link(tree, address)
+        record["link"] = {**pci.link(tree, address), **pci.path_limits(tree, address, bridges)}
         if record["vendor"] == "amd":
-            record["memory_bytes"] = tree.integer(place + "/mem_info_vram_total") or None
+            size = tree.integer(place + "/mem_info_vram_total")
+            record["memory_bytes"] = size if size is not None and size > 0 else None
             record["uuid"] = tree.text(place + "/unique_id")
-        found.append(record)
+            record["power"] = amd_power(tree, place)
+        found[address] = record
+    for card in guests:
+        if card in found:
+            found[card]["virtual_functions"] += 1
+    return list(found.values())
+
+
+def amd_power(tree: Tree, place: str) -> dict[str, float | None]:
+    """The power limits that amdgpu shows as a sensor, in microwatts there and watts here."""
+    sensor = next((name for name in tree.names(place + "/hwmon") if re.fullmatch(r"hwmon[0-9]{1,5}", name)), None)
+    found: dict[str, float | None] = {}
+    for name, file in (
+        ("limit", "power1_cap"),
+        ("default_limit", "power1_cap_default"),
+        ("max_limit", "power1_cap_max"),
+    ):
+        value = tree.integer(f"{place}/hwmon/{sensor}/{file}") if sensor else None
+        found[name + "_watts"] = value / 1e6 if value is not None and 0 < value < 10**11 else None
     return found
 
 
@@ -114,11 +143,11 @@ def merge(records: list[dict[str, Any]], told: list[dict[str, Any]], vendor_id: 
 
 def _fill(record: dict[str, Any], card: dict[str, Any]) -> None:
     for name, value in card.items():
-        if isinstance(value, dict) and name == "link":
+        if isinstance(value, dict) and name in ("link", "power"):
             # The bus tells the same, and also without a driver; its word is kept.
             for part, number in value.items():
-                if record["link"][part] is None:
-                    record["link"][part] = number
+                if record[name][part] is None:
+                    record[name][part] = number
         elif value is not None and (name not in ("pci_address", "pci_id") or record[name] is None):
             record[name] = value
 

@@ -6,13 +6,15 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import cpu_list, cpu_mask
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import KIB, Tree
 
 CPU = "/sys/devices/system/cpu"
 CPUINFO = "/proc/cpuinfo"
+# Intel's two kinds of cores have a counter unit each.
+HYBRID_UNITS = ("/sys/devices/cpu_core", "/sys/devices/cpu_atom")
 SOURCES = {
     "vendor": CPUINFO,
     "model": CPUINFO,
@@ -21,10 +23,14 @@ SOURCES = {
     "sockets": CPU + "/cpu0/topology/physical_package_id",
     "cores": CPU + "/cpu0/topology/core_cpus_list",
     "threads_per_core": CPU + "/cpu0/topology/core_cpus_list",
+    "present": CPU + "/present",
+    "smt_active": CPU + "/smt/active",
+    "hybrid": CPU + "/cpu0/topology/core_cpus_list",
+    "governors": CPU + "/cpufreq",
 }
 
 # Instruction sets that a machine-learning library chooses its code by.
-ML_FLAGS = frozenset(
+ML_FLAGS_X86 = frozenset(
     {
         "avx",
         "avx2",
@@ -42,6 +48,11 @@ ML_FLAGS = frozenset(
         "amx_bf16",
         "amx_int8",
         "amx_fp16",
+    }
+)
+# `sme` is another thing on x86: encrypted memory.
+ML_FLAGS_ARM = frozenset(
+    {
         "asimd",
         "asimdhp",
         "asimddp",
@@ -106,9 +117,11 @@ def model_of(fields: dict[str, str]) -> str | None:
 
 
 def ml_flags_of(fields: dict[str, str]) -> list[str] | None:
-    """The flags out of ML_FLAGS, sorted; None where cpuinfo lists no flags (POWER)."""
-    text = fields.get("flags") or fields.get("Features")
-    return sorted(ML_FLAGS.intersection(text.split())) if text else None
+    """The flags out of ML_FLAGS_X86 or ML_FLAGS_ARM, sorted; None where cpuinfo lists no flags (POWER)."""
+    for name, wanted in (("flags", ML_FLAGS_X86), ("Features", ML_FLAGS_ARM)):
+        if fields.get(name):
+            return sorted(wanted.intersection(fields[name].split()))
+    return None
 
 
 def online_cpus(tree: Tree) -> list[int] | None:
@@ -118,7 +131,11 @@ def online_cpus(tree: Tree) -> list[int] | None:
         return online
     found = []
     for name in tree.names(CPU):
-        if re.fullmatch(r"cpu[0-9]{1,5}", name) and tree.text(f"{CPU}/{name}/online") != "0":
+        if not re.fullmatch(r"cpu[0-9]{1,5}", name):
+            continue
+        stated = tree.text(f"{CPU}/{name}/online")
+        # A CPU that cannot be switched off has no such file; one that is off has no topology.
+        if stated == "1" or (stated is None and tree.exists(f"{CPU}/{name}/topology")):
             found.append(int(name[3:]))
     return sorted(found) or None
 
@@ -137,13 +154,24 @@ def siblings(tree: Tree, cpu: int) -> list[int] | None:
     return None
 
 
-def topology(tree: Tree, online: list[int]) -> dict[str, int | None]:
-    """Sockets, cores and the largest number of threads in one core, from each core's first online CPU."""
+class Topology(NamedTuple):
+    """Sockets, cores, the largest number of threads in one core, and whether the cores are of several kinds."""
+
+    sockets: Optional[int] = None  # noqa: UP045 (evaluated at run time on Python 3.9)
+    cores: Optional[int] = None  # noqa: UP045
+    threads_per_core: Optional[int] = None  # noqa: UP045
+    hybrid: Optional[bool] = None  # noqa: UP045
+
+
+def topology(tree: Tree, online: list[int], whole: bool) -> Topology:
+    """Counted from each core's first online CPU. `whole`: no CPU is offline, so that cores can be compared."""
     packages: set[int] = set()
     counts: list[int] = []
     seen: set[int] = set()
     present = set(online)
-    unknown: dict[str, int | None] = {"sockets": None, "cores": None, "threads_per_core": None}
+    # Arm's firmware rates each kind of core by its own capacity; a machine without such ratings has none for any CPU.
+    rated = bool(online) and tree.exists(f"{CPU}/cpu{online[0]}/cpu_capacity")
+    capacities: set[int | None] = set()
     for cpu in online:
         if cpu in seen:
             continue
@@ -152,29 +180,56 @@ def topology(tree: Tree, online: list[int]) -> dict[str, int | None]:
         if together is None:
             if counts:
                 continue
-            return unknown
+            return Topology()
         mine = (set(together) & present) | {cpu}
         seen |= mine
         counts.append(len(mine))
+        if rated:
+            capacities.add(tree.integer(f"{CPU}/cpu{cpu}/cpu_capacity"))
         package = tree.integer(f"{CPU}/cpu{cpu}/topology/physical_package_id")
         if package is not None and package >= 0:
             packages.add(package)
     if not counts:
-        return unknown
-    return {"sockets": len(packages) or None, "cores": len(counts), "threads_per_core": max(counts)}
+        return Topology()
+    hybrid: bool | None = all(tree.exists(unit) for unit in HYBRID_UNITS) or len(capacities - {None}) > 1
+    if not hybrid and len(set(counts)) > 1:
+        hybrid = True if whole else None
+        if hybrid is None:
+            tree.note("cpu.hybrid", CPU + "/online", "cores differ in threads, but not all CPUs are online")
+    return Topology(len(packages) or None, len(counts), max(counts), hybrid)
+
+
+def smt_active(tree: Tree, threads_per_core: int | None) -> bool | None:
+    """Whether cores run several threads now; kernels before 4.19 have no word on it, then the cores tell."""
+    stated = tree.integer(CPU + "/smt/active")
+    if stated in (0, 1):
+        return bool(stated)
+    return threads_per_core > 1 if threads_per_core is not None else None
+
+
+def governors(tree: Tree) -> list[str] | None:
+    """The frequency governors in use, sorted; None where the kernel does not scale frequencies (most guests)."""
+    policies = [name for name in tree.names(CPU + "/cpufreq") if re.fullmatch(r"policy[0-9]{1,5}", name)]
+    stated = {tree.text(f"{CPU}/cpufreq/{name}/scaling_governor") for name in policies}
+    return sorted(name for name in stated if name) if stated and None not in stated else None
 
 
 def read(tree: Tree) -> dict[str, Any]:
     """The `cpu` facts. `threads` counts the machine's online CPUs, not those this process may use."""
     fields = parse_cpuinfo(tree.text(CPUINFO, CPUINFO_HEAD_BYTES))
     online = online_cpus(tree)
-    counts = topology(tree, online or [])
+    present = cpu_list(tree.text(CPU + "/present")) or None
+    counts = topology(tree, online or [], present is None or present == online)
     return {
         "vendor": vendor_of(fields),
         "model": model_of(fields),
-        "sockets": counts["sockets"],
-        "cores": counts["cores"],
+        "sockets": counts.sockets,
+        "cores": counts.cores,
         "threads": len(online) if online else None,
-        "threads_per_core": counts["threads_per_core"],
+        "present": len(present) if present else None,
+        "threads_per_core": counts.threads_per_core,
+        "smt_active": smt_active(tree, counts.threads_per_core),
+        "hybrid": counts.hybrid,
+        "governors": governors(tree),
         "ml_flags": ml_flags_of(fields),
     }

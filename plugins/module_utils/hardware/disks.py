@@ -18,8 +18,11 @@ SWAPS = "/proc/swaps"
 SOURCES = {"*": BLOCK, "by_id": UDEV, "serial": UDEV, "in_use": UDEV}
 # The unit of `size` in sysfs, whatever the disk's own sector is.
 SECTOR_BYTES = 512
-# Made by software out of memory, files or other disks, or removable.
-_PSEUDO = re.compile(r"(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|zd)[0-9]*")
+# Made by software out of memory, files or other disks, or removable; and one path of an NVMe disk that has several,
+# which is seen once more under its own name.
+_PSEUDO = re.compile(
+    r"(loop|ram|zram|dm-|md|sr|fd|nbd|drbd|rbd|bcache|zd)[0-9]*|md_?d?[\w.-]+|nvme[0-9]+c[0-9]+n[0-9]+"
+)
 _VIRTUAL_NAME = re.compile(r"(vd|xvd)[a-z]+")
 _VIRTUAL_MODEL = re.compile(r"QEMU|VBOX|VMware|Virtual|Msft|Amazon Elastic|PersistentDisk", re.I)
 # Names that say which disk it is, most telling first.
@@ -80,11 +83,16 @@ def reasons(tree: Tree, name: str, number: str, udev: dict[str, list[str]], tabl
 def read(tree: Tree, table: list[Mount]) -> list[dict[str, Any]]:
     """The `disks` facts, sorted by name; in_use is None when nothing was found and udev's database is missing."""
     found = []
-    for name in tree.names(BLOCK):
+    names = tree.names(BLOCK)
+    if not names and tree.reason(BLOCK) not in ("not there", "empty"):
+        tree.incomplete.setdefault("disks", (BLOCK, tree.reason(BLOCK)))
+    for name in names:
         if _PSEUDO.fullmatch(name):
             continue
         place = f"{BLOCK}/{name}"
         sectors = tree.integer(place + "/size")
+        if sectors is None:
+            tree.incomplete.setdefault("disks", (place + "/size", tree.reason(place + "/size")))
         if not sectors or sectors < 0 or tree.text(place + "/removable") == "1":
             continue
         number = tree.text(place + "/dev") or ""

@@ -17,11 +17,13 @@ from ansible_collections.mlops.onprem.plugins.module_utils.hardware import (
     fabric,
     filesystems,
     kfd,
+    limits,
     memory,
     mounts,
     network,
     numa,
     pci,
+    raid,
     system,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Broken, Tree
@@ -37,12 +39,27 @@ SOURCES: dict[str, dict[str, str]] = {
     "fabric": fabric.SOURCES,
     "network": network.SOURCES,
     "disks": disks.SOURCES,
+    "raid": raid.SOURCES,
+    "limits": limits.SOURCES,
     "filesystems": filesystems.SOURCES,
     "drivers": drivers.SOURCES,
 }
 # What names a record in a list, so that `unreadable` can point at it.
 _NAMES = ("name", "mount", "device", "id", "page_bytes", "uuid")
-_NEEDS_DRIVER = ("uuid", "driver_version", "enabled", "ecc", "remapped", "uncorrectable", "profile")
+_NEEDS_DRIVER = (
+    *(
+        "uuid",
+        "driver_version",
+        "enabled",
+        "ecc",
+        "remapped",
+        "uncorrectable",
+        "profile",
+        "virtualization",
+        "slowdowns",
+    ),
+    *("fabric", "limit_watts", "default_limit_watts", "max_limit_watts"),
+)
 
 
 def read_nvidia(tree: Tree, xml: bytes | None) -> dict[str, Any]:
@@ -92,11 +109,7 @@ def read_accelerators(
             "nvidia-smi -q -x",
             f"it says {attached} GPUs and describes {len(nvidia['gpus'])}",
         )
-    amd = [
-        {name: node[name] for name in ("pci_address", "pci_id", "memory_bytes")}
-        for node in kfd_nodes
-        if node["pci_id"].startswith("1002")
-    ]
+    amd = [card for card in kfd.cards(kfd_nodes) if card["pci_id"].startswith("1002")]
     accelerators.merge(records, amd, "1002")
     told = read_rocm(tree, rocm)
     accelerators.merge(records, told, "1002")
@@ -154,26 +167,32 @@ def gather(root: str = "/", nvidia_smi_xml: bytes | None = None, rocm_smi_json: 
     classes = pci.classes(tree)
     kfd_nodes = kfd.read(tree)
     cards = read_accelerators(tree, classes, kfd_nodes, nvidia_smi_xml, rocm_smi_json)
-    coherent = any(card["pci_id"] in accelerator_table.COHERENT for card in cards)
+    coherent = any(card["pci_id"] in accelerator_table.COHERENT for card in cards) or "accelerators" in tree.incomplete
     nodes = numa.read(tree, coherent)
     table = mounts.read(tree)
+    processors, host_memory = cpu.read(tree), memory.read(tree, nodes)
     facts: dict[str, Any] = {
         "system": system.read(tree),
-        "cpu": cpu.read(tree),
-        "memory": memory.read(tree, nodes),
+        "cpu": processors,
+        "memory": host_memory,
         "numa": nodes,
         "accelerators": cards,
         "fabric": fabric.read(tree, classes, cards, kfd_nodes),
         "network": network.read(tree),
         "disks": disks.read(tree, table),
+        "raid": raid.read(tree),
         "filesystems": filesystems.read(tree, table),
         "drivers": drivers.read(tree),
+        "limits": limits.read(tree, table, host_memory["total_bytes"], processors["threads"]),
     }
+    for records in (cards, facts["fabric"]["infiniband"], facts["network"], facts["disks"]):
+        numa.settle(nodes, records)
     unreadable = [explain(tree, fact) for fact in missing(facts, "")]
     covered = {entry["fact"] for entry in unreadable}
     for fact, (path, reason) in tree.notes.items():
         # A note without a None of its own still says that something could not be read.
         if fact not in covered and fact.endswith(("_smi",)):
             unreadable.append({"fact": fact, "path": path, "reason": reason})
+    unreadable += [{"fact": fact, "path": path, "reason": reason} for fact, (path, reason) in tree.incomplete.items()]
     facts["unreadable"] = unreadable
     return {"schema": SCHEMA, **facts}

@@ -28,6 +28,16 @@ def address_of(node: dict[str, int]) -> str:
     return f"{node.get('domain', 0):04x}:{location >> 8 & 0xFF:02x}:{location >> 3 & 0x1F:02x}.{location & 7}"
 
 
+def cards(nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """pci_address, pci_id and memory_bytes by card: a card that is cut into partitions is one node for each of them."""
+    found: dict[str, dict[str, Any]] = {}
+    for node in nodes:
+        card = found.setdefault(node["pci_address"], {name: node[name] for name in ("pci_address", "pci_id")})
+        sizes = (card.get("memory_bytes", 0), node["memory_bytes"])
+        card["memory_bytes"] = None if None in sizes else sum(sizes)
+    return list(found.values())
+
+
 def read(tree: Tree) -> list[dict[str, Any]]:
     """The GPU nodes: node (number), pci_address, pci_id, memory_bytes, numbers of nodes linked by xGMI."""
     found = []

@@ -42,6 +42,12 @@ def cpu_mask(text: str | None) -> list[int] | None:
     return [bit for bit in range(value.bit_length()) if value >> bit & 1]
 
 
+def chosen(text: str | None) -> str | None:
+    """The word in brackets of `always [madvise] never`; None without one."""
+    match = re.search(r"\[([\w-]{1,32})\]", text or "")
+    return match.group(1) if match else None
+
+
 def kib_fields(text: str | None) -> dict[str, int]:
     """`MemTotal:  1024 kB` lines (also with a `Node 0 ` prefix) as bytes by name."""
     fields: dict[str, int] = {}

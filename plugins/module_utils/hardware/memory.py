@@ -9,13 +9,14 @@ import re
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware import dmi
-from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import kib_fields
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import chosen, kib_fields
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.numa import NODE
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
 
 MEMINFO = "/proc/meminfo"
 BLOCKS = "/sys/devices/system/memory"
 HUGEPAGES = "/sys/kernel/mm/hugepages"
+TRANSPARENT = "/sys/kernel/mm/transparent_hugepage/enabled"
 EDAC = "/sys/devices/system/edac/mc"
 SOURCES = {
     "total_bytes": MEMINFO,
@@ -25,15 +26,19 @@ SOURCES = {
     "dimms_populated": dmi.TABLE,
     "dimm_sizes_bytes": dmi.TABLE,
     "hugepages": HUGEPAGES,
+    "transparent_hugepages": TRANSPARENT,
 }
 
 
 def host_total(meminfo_total: int | None, numa: list[dict[str, Any]]) -> int | None:
     """MemTotal in bytes without the nodes that are GPU memory, which the kernel counts as its own."""
-    if any(node["kind"] == "gpu" for node in numa):
+    kinds = {node["kind"] for node in numa}
+    if None in kinds:
+        return None
+    if "gpu" in kinds:
         host: list[int | None] = [node["memory_bytes"] for node in numa if node["kind"] == "host"]
         known = [size for size in host if size is not None]
-        return sum(known) if len(known) == len(host) else None
+        return sum(known) if known and len(known) == len(host) else None
     return meminfo_total
 
 
@@ -47,7 +52,7 @@ def installed_blocks(tree: Tree, numa: list[dict[str, Any]]) -> int | None:
         return None
     gpu: set[str] = set()
     for node in numa:
-        if node["kind"] == "gpu":
+        if node["kind"] != "host":
             gpu.update(tree.names(f"{NODE}/node{node['id']}"))
     blocks = 0
     for name in tree.names(BLOCKS):
@@ -97,4 +102,5 @@ def read(tree: Tree, numa: list[dict[str, Any]]) -> dict[str, Any]:
         "dimms_populated": slots["dimms_populated"],
         "dimm_sizes_bytes": sizes,
         "hugepages": hugepages(tree),
+        "transparent_hugepages": chosen(tree.text(TRANSPARENT)),
     }

@@ -23,14 +23,20 @@ def read(tree: Tree) -> list[dict[str, Any]]:
         if tree.link_name(place + "/device") is None:
             continue
         speed = tree.integer(place + "/speed")
+        address = pci.address_of(tree, place + "/device")
+        carrier = tree.integer(place + "/carrier")
         found.append(
             {
                 "name": name,
-                "pci_address": pci.address_of(tree, place + "/device"),
+                "pci_address": address,
+                "pci_id": pci.pci_id(tree, address) if address else None,
+                "virtual_function": tree.link_name(place + "/device/physfn") is not None,
                 "driver": tree.link_name(place + "/device/driver"),
                 # A link that is down, and virtio, say -1.
                 "speed_mbps": speed if speed is not None and 0 < speed < 2**31 else None,
                 "state": tree.text(place + "/operstate"),
+                # The kernel gives none for an interface that is switched off.
+                "carrier": {0: False, 1: True}.get(carrier if carrier is not None else -1),
                 "mtu": tree.integer(place + "/mtu"),
                 "numa_node": pci.numa_node(tree, place + "/device"),
             }

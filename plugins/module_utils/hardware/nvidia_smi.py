@@ -26,6 +26,10 @@ PROGRAMS = ("/usr/bin/nvidia-smi", "/usr/local/bin/nvidia-smi", "/bin/nvidia-smi
 
 _UNITS = {"B": 1, "KIB": 1024, "MIB": 1024**2, "GIB": 1024**3, "KB": 1024, "MB": 1024**2, "GB": 1024**3}
 
+# What the board itself does when it runs too hot or gets too little power. Software's own caps, by setting or when idle,
+# are no fault.
+_SLOWDOWNS = ("hw_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown")
+
 
 class Element:
     """One XML element: tag, attributes, text, children."""
@@ -161,8 +165,63 @@ def parse_gpu(gpu: Element) -> dict[str, Any]:
         },
         # Boards without MIG leave the mode out or say N/A.
         "mig": {"enabled": bool(mig_enabled), "instances": instances},
-        "health": {"ecc": ecc(gpu), "xid": None, "remapped": remapped(gpu)},
+        "virtualization": virtualization(gpu),
+        "power": power(gpu),
+        "health": {
+            "ecc": ecc(gpu),
+            "xid": None,
+            "remapped": remapped(gpu),
+            "slowdowns": slowdowns(gpu),
+            "fabric": fabric(gpu),
+        },
     }
+
+
+def watts(text: str | None) -> float | None:
+    """`700.00 W` as 700.0."""
+    match = re.fullmatch(r"([0-9]{1,6}(?:\.[0-9]{1,3})?) W", text or "")
+    return float(match.group(1)) if match else None
+
+
+def power(gpu: Element) -> dict[str, float | None]:
+    """Power limits in watts: set now, as delivered, and the highest that can be set. DTD v12 renamed the group."""
+    groups = ("gpu_power_readings/", "power_readings/")
+    now = [group + name for group in groups for name in ("current_power_limit", "power_limit", "enforced_power_limit")]
+    return {
+        "limit_watts": watts(gpu.value(*now)),
+        "default_limit_watts": watts(gpu.value(*(group + "default_power_limit" for group in groups))),
+        "max_limit_watts": watts(gpu.value(*(group + "max_power_limit" for group in groups))),
+    }
+
+
+def virtualization(gpu: Element) -> str | None:
+    """The driver's word in small letters: `none`, `pass-through` (seen from the guest), `vgpu`, `host vgpu`, ..."""
+    for group in gpu.all("gpu_virtualization_mode"):
+        for mode in group.all("virtualization_mode"):
+            # Here the word None is a value.
+            word = mode.text.strip().lower()
+            return word if re.fullmatch(r"[a-z][a-z -]{1,31}", word) else None
+    return None
+
+
+def slowdowns(gpu: Element) -> list[str] | None:
+    """The names out of _SLOWDOWNS that are active; None on boards and drivers that tell of none. DTD v12 renamed it."""
+    found = []
+    told = False
+    for name in _SLOWDOWNS:
+        word = gpu.value(
+            f"clocks_event_reasons/clocks_event_reason_{name}", f"clocks_throttle_reasons/clocks_throttle_reason_{name}"
+        )
+        told = told or word in ("Active", "Not Active")
+        if word == "Active":
+            found.append(name)
+    return found if told else None
+
+
+def fabric(gpu: Element) -> str | None:
+    """Where the card stands in the NVSwitch fabric: `completed` when Fabric Manager took it in; None without a fabric."""
+    word = gpu.value("fabric/state")
+    return word.lower() if word and re.fullmatch(r"[A-Za-z ]{2,32}", word) else None
 
 
 def ecc(gpu: Element) -> dict[str, Any] | None:

@@ -32,11 +32,19 @@ _GENERATIONS = {
 def classes(tree: Tree) -> dict[str, int]:
     """Each function's 24-bit class code by address, in the order of addresses."""
     found = {}
-    for name in tree.names(DEVICES):
+    names = tree.names(DEVICES)
+    if not names and tree.reason(DEVICES) not in ("not there", "empty"):
+        # Machines without this bus exist; one that hides it may have any number of cards.
+        tree.incomplete.setdefault("accelerators", (DEVICES, tree.reason(DEVICES)))
+    for name in names:
         if ADDRESS.fullmatch(name):
-            code = tree.integer(f"{DEVICES}/{name}/class", 16)
+            path = f"{DEVICES}/{name}/class"
+            code = tree.integer(path, 16)
             if code is not None:
                 found[name] = code
+            else:
+                # It may have been a GPU.
+                tree.incomplete.setdefault("accelerators", (path, tree.reason(path)))
     return found
 
 
@@ -77,6 +85,31 @@ def link(tree: Tree, address: str) -> dict[str, int | None]:
     }
 
 
+def path_limits(tree: Tree, address: str, known: dict[str, tuple[int | None, int | None]]) -> dict[str, int | None]:
+    """path_generation and path_width: the best that every part between the function and its root port can do.
+
+    A card of generation 5 in a slot of generation 4 never runs faster than 4, and that is no fault. None when a part does
+    not tell. `known` keeps what was read of bridges that several functions share.
+    """
+    real = tree.resolve(f"{DEVICES}/{address}") or ""
+    parts = [part for part in real.split("/") if ADDRESS.fullmatch(part)] or [address]
+    limits = []
+    for part in parts:
+        if part not in known:
+            place = f"{DEVICES}/{part}/"
+            known[part] = (
+                generation(tree.text(place + "max_link_speed")),
+                width(tree.integer(place + "max_link_width")),
+            )
+        limits.append(known[part])
+    generations = [limit[0] for limit in limits]
+    widths = [limit[1] for limit in limits]
+    return {
+        "path_generation": min(value for value in generations if value) if all(generations) else None,
+        "path_width": min(value for value in widths if value) if all(widths) else None,
+    }
+
+
 def largest_region(text: str | None) -> int | None:
     """Bytes of the largest prefetchable memory region in a `resource` file; None when it has none."""
     best = 0
@@ -113,4 +146,5 @@ def parse_names(data: bytes, wanted: set[str]) -> dict[str, str]:
 
 def link_values(**values: Any) -> dict[str, Any]:
     """A link record with every key, None where not given."""
-    return {name: values.get(name) for name in ("generation", "max_generation", "width", "max_width")}
+    names = ("generation", "max_generation", "width", "max_width", "path_generation", "path_width")
+    return {name: values.get(name) for name in names}

@@ -14,12 +14,19 @@ from ansible_collections.mlops.onprem.plugins.module_utils.hardware.cpu import (
     CPUINFO_HEAD_BYTES,
     parse_cpuinfo,
 )
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.lists import chosen
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
 
 DMI = "/sys/class/dmi/id"
 FIRMWARE = "/sys/firmware"
 # The GUID is EFI_GLOBAL_VARIABLE of the UEFI specification.
 SECURE_BOOT = FIRMWARE + "/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+LOCKDOWN = "/sys/kernel/security/lockdown"
+IOMMU = "/sys/class/iommu"
+IOMMU_GROUPS = "/sys/kernel/iommu_groups"
+CMDLINE = "/proc/cmdline"
+# The second one is the distribution's own; the first is the host's to change.
+OS_RELEASE = ("/etc/os-release", "/usr/lib/os-release")
 SOURCES = {
     "vendor": DMI + "/sys_vendor",
     "product": DMI + "/product_name",
@@ -31,6 +38,9 @@ SOURCES = {
     "container": "/run/systemd/container",
     "firmware": FIRMWARE,
     "secure_boot": SECURE_BOOT,
+    "lockdown": LOCKDOWN,
+    "iommu": IOMMU_GROUPS,
+    "os": OS_RELEASE[0],
 }
 
 # What boards say whose maker filled in nothing.
@@ -126,6 +136,51 @@ def secure_boot(tree: Tree, kind: str | None) -> bool | None:
     return bool(value[4]) if value and len(value) >= 5 else None
 
 
+def parse_os_release(text: str | None) -> dict[str, str | None]:
+    """id, version_id and name out of os-release (freedesktop.org's format: shell assignments, quotes optional)."""
+    values: dict[str, str] = {}
+    for name, value in re.findall(r"^([A-Z_]{1,32})=(.{0,256})$", text or "", re.M):
+        value = value.strip()
+        if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'":
+            value = re.sub(r"\\(.)", r"\1", value[1:-1])
+        values[name] = value
+    return {
+        "id": values.get("ID") or None,
+        # A rolling distribution has no version.
+        "version_id": values.get("VERSION_ID") or None,
+        "name": values.get("PRETTY_NAME") or values.get("NAME") or None,
+    }
+
+
+def operating_system(tree: Tree) -> dict[str, str | None]:
+    """The `system.os` facts from the first of the two places that says anything."""
+    for path in OS_RELEASE:
+        found = parse_os_release(tree.text(path))
+        if found["id"]:
+            return found
+    return parse_os_release(None)
+
+
+def iommu(tree: Tree) -> dict[str, Any]:
+    """Whether an IOMMU translates device addresses, the number of its groups, and if it lets the host's own pass.
+
+    `passthrough` is the kernel's default for a device that no guest has: True costs nothing and is what GPUs that talk
+    to each other need; from the type of the first group, which kernels before 4.15 do not tell.
+    """
+    groups = tree.names(IOMMU_GROUPS)
+    units = tree.names(IOMMU)
+    enabled: bool | None = bool(groups or units)
+    if not enabled and not (tree.exists(IOMMU_GROUPS) or tree.exists(IOMMU)):
+        off = re.search(r"(?:^|\s)(?:intel_|amd_)?iommu=off(?:\s|$)", tree.text(CMDLINE) or "")
+        enabled = False if off else None
+    kind = tree.text(f"{IOMMU_GROUPS}/{groups[0]}/type") if groups else None
+    return {
+        "enabled": enabled,
+        "groups": len(groups) if groups or enabled is False else None,
+        "passthrough": kind == "identity" if kind else (False if enabled is False else None),
+    }
+
+
 def read(tree: Tree) -> dict[str, Any]:
     """The `system` facts."""
     fields = parse_cpuinfo(tree.text(CPUINFO, CPUINFO_HEAD_BYTES))
@@ -149,4 +204,7 @@ def read(tree: Tree) -> dict[str, Any]:
         "container": container(tree),
         "firmware": kind,
         "secure_boot": secure_boot(tree, kind),
+        "lockdown": chosen(tree.text(LOCKDOWN)),
+        "iommu": iommu(tree),
+        "os": operating_system(tree),
     }

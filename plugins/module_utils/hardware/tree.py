@@ -49,13 +49,15 @@ class Tree:
     """The files of one machine, below `root`: `/` for the running one, a directory for a recorded one.
 
     Paths are absolute as on that machine (`/sys/class/net`). `notes` collects (fact, path, reason) for facts that
-    could not be read for a reason which the file alone does not tell.
+    could not be read for a reason which the file alone does not tell; `incomplete` (path, reason) by the list that may
+    lack an entry, so that nobody takes it for a short one.
     """
 
     def __init__(self, root: str = "/") -> None:
         self.root = os.path.realpath(root)
         self.live = self.root == "/"
         self.notes: dict[str, tuple[str, str]] = {}
+        self.incomplete: dict[str, tuple[str, str]] = {}
         self._errors: dict[str, str] = {}
         self._directories: dict[str, str] = {"/": "/"}
 
@@ -121,6 +123,8 @@ class Tree:
         except (OSError, ValueError) as error:
             self._failed(path, error)
             return []
+        if not names:
+            self._errors[path] = "empty"
         return sorted(names)
 
     def exists(self, path: str) -> bool:

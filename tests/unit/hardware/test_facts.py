@@ -33,6 +33,9 @@ def test_system(facts):
         "container": "none",
         "firmware": "uefi",
         "secure_boot": True,
+        "lockdown": "integrity",
+        "iommu": {"enabled": True, "groups": 2, "passthrough": True},
+        "os": {"id": "debian", "version_id": "12", "name": 'Debian "twelve"'},
     }
 
 
@@ -43,7 +46,11 @@ def test_cpu(facts):
         "sockets": 1,
         "cores": 2,
         "threads": 4,
+        "present": 6,
         "threads_per_core": 2,
+        "smt_active": True,
+        "hybrid": False,
+        "governors": ["performance", "powersave"],
         "ml_flags": ["amx_tile", "avx2"],
     }
 
@@ -60,7 +67,14 @@ def test_accelerators_are_neither_console_nor_switch_nor_audio(facts):
 def test_a_card_without_driver_has_its_memory_by_its_id(facts):
     card = facts["accelerators"][0]
     assert (card["memory_bytes"], card["memory_class_gb"], card["memory_source"]) == (80 * 2**30, 80, "pci_id")
-    assert card["link"] == {"generation": 1, "max_generation": 5, "width": 16, "max_width": 16}
+    assert card["link"] == {
+        "generation": 1,
+        "max_generation": 5,
+        "width": 16,
+        "max_width": 16,
+        "path_generation": 4,
+        "path_width": 8,
+    }
     assert card["numa_node"] == 0
     assert card["driver"] is None
 
@@ -68,7 +82,9 @@ def test_a_card_without_driver_has_its_memory_by_its_id(facts):
 def test_a_card_with_driver_has_its_memory_by_the_driver(facts):
     card = facts["accelerators"][1]
     assert (card["memory_bytes"], card["memory_class_gb"], card["memory_source"]) == (206141652992, 192, "driver")
-    assert card["numa_node"] is None
+    # The kernel says -1, but there is only one node.
+    assert card["numa_node"] == 0
+    assert card["power"] == {"limit_watts": 750.0, "default_limit_watts": None, "max_limit_watts": 750.0}
 
 
 def test_fabric_counts_switches(facts):
@@ -81,6 +97,22 @@ def test_virtual_interfaces_are_no_cards(facts):
     assert card["pci_address"] == "0000:06:00.0"
     assert card["speed_mbps"] is None
     assert card["numa_node"] == 0
+
+
+def test_network_card(facts):
+    (card,) = facts["network"]
+    assert (card["pci_id"], card["virtual_function"], card["carrier"]) == ("15b3:1021", False, False)
+
+
+def test_the_container_gets_its_share(facts):
+    assert facts["limits"] == {"cgroup": 2, "memory_bytes": 2**29, "cpus": 1.5, "cpuset": [0, 1]}
+
+
+def test_a_missing_member_of_an_array(facts):
+    assert facts["raid"] == {
+        "arrays": [{"name": "md0", "level": "raid1", "state": "clean", "members": ["sda1"], "degraded": 1}],
+        "degraded_arrays": 1,
+    }
 
 
 def test_a_disk_is_free_only_when_looked_at(facts):

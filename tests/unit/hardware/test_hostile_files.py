@@ -11,11 +11,13 @@ import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware import (
     cpu,
     dmi,
+    limits,
     lists,
     mounts,
     nvidia_smi,
     pci,
     rocm_smi,
+    system,
     tree,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.facts import gather
@@ -69,6 +71,35 @@ def test_pipes_sockets_and_directories_are_not_waited_for(tmp_path):
     assert reader.text("/pipe") is None
     assert reader.text("/directory") is None
     assert reader.reason("/pipe") == "not a regular file"
+
+
+def test_a_machine_of_pipes(tmp_path):
+    write(tmp_path, SERVER)
+    for path in PATHS:
+        place = tmp_path / path.lstrip("/")
+        if place.is_file() and not place.is_symlink():
+            place.unlink()
+            os.mkfifo(place)
+    facts = gather(str(tmp_path))
+    assert facts["cpu"]["model"] is None
+    assert facts["accelerators"] == []
+
+
+@pytest.mark.parametrize("group", ["/../../../../outside", "/a/../../../outside", "/" + "a/" * 5000, "/\0", "//"])
+def test_a_control_group_does_not_lead_out_of_the_root(group, tmp_path):
+    write(tmp_path / "outside", {"/memory.max": "4096"})
+    root = write(tmp_path / "root", {**SERVER, "/proc/self/cgroup": f"0::{group}"})
+    assert gather(str(root))["limits"]["memory_bytes"] in (2**30, None)
+
+
+def test_bridges_that_stand_in_each_other_end(tmp_path):
+    place = tmp_path / "sys/bus/pci/devices"
+    place.mkdir(parents=True)
+    (place / "0000:01:00.0").symlink_to("0000:02:00.0/0000:01:00.0")
+    (place / "0000:02:00.0").symlink_to("0000:01:00.0/0000:02:00.0")
+    facts = gather(str(tmp_path))
+    assert facts["accelerators"] == []
+    assert any(entry["fact"] == "accelerators" for entry in facts["unreadable"])
 
 
 def test_a_pretended_gigabyte_is_read_up_to_the_limit(tmp_path):
@@ -129,7 +160,7 @@ def test_a_damaged_machine_still_gives_facts(changes):
                 place.symlink_to(change)
         facts = gather(str(root))
     json.dumps(facts)
-    assert len(facts) == 12
+    assert len(facts) == 14
     for key in ("sockets", "cores", "threads", "threads_per_core"):
         assert facts["cpu"][key] is None or facts["cpu"][key] > 0
     assert facts["memory"]["total_bytes"] != 0
@@ -155,6 +186,11 @@ def test_parsers_take_any_bytes(data):
     lists.cpu_list(text)
     lists.cpu_mask(text)
     lists.kib_fields(text)
+    lists.chosen(text)
+    limits.parse_groups(text)
+    limits.quota(text)
+    limits.allowed_cpus(text)
+    system.parse_os_release(text)
     cpu.parse_cpuinfo(text)
     mounts.parse_mountinfo(text)
     mounts.parse_mounts(text)

@@ -25,10 +25,13 @@ def cpu_files(cpu: int, package: int, siblings: str) -> dict[str, str]:
     return {f"{place}/physical_package_id": str(package), f"{place}/core_cpus_list": siblings}
 
 
-def pci_files(address: str, code: str, vendor: str, device: str, **more: str) -> dict[str, str]:
-    """One PCI function."""
-    place = f"/sys/bus/pci/devices/{address}"
+def pci_files(address: str, code: str, vendor: str, device: str, place: str = "", **more: str) -> dict[str, str]:
+    """One PCI function; with `place`, its directory stands there and the bus links to it, as in the kernel's tree."""
+    link = f"/sys/bus/pci/devices/{address}"
+    links = {link: f"-> {place}"} if place else {}
+    place = place or link
     return {
+        **links,
         f"{place}/class": code,
         f"{place}/vendor": "0x" + vendor,
         f"{place}/device": "0x" + device,
@@ -45,6 +48,23 @@ SERVER: dict[str, str | bytes] = {
         "22 1 259:1 / / rw - ext4 /dev/nvme0n1p1 rw\n23 22 0:5 / /proc rw - proc proc rw\n"
         "24 22 0:9 / /srv/a\\040b rw shared:1 - xfs /dev/nvme0n1p2 rw"
     ),
+    "/proc/cmdline": "root=/dev/sda1 intel_iommu=on iommu=pt",
+    "/proc/self/cgroup": "0::/system.slice/job",
+    "/proc/self/status": "Name:\tx\nCpus_allowed_list:\t0-1",
+    "/sys/fs/cgroup/cgroup.controllers": "cpu memory",
+    "/sys/fs/cgroup/system.slice/memory.max": "536870912",
+    "/sys/fs/cgroup/system.slice/cpu.max": "max 100000",
+    "/sys/fs/cgroup/system.slice/job/memory.max": "max",
+    "/sys/fs/cgroup/system.slice/job/cpu.max": "150000 100000",
+    "/etc/os-release": 'ID=debian\nVERSION_ID="12"\nPRETTY_NAME="Debian \\"twelve\\""',
+    "/sys/kernel/security/lockdown": "none [integrity] confidentiality",
+    "/sys/kernel/iommu_groups/0/type": "identity",
+    "/sys/kernel/iommu_groups/1/type": "DMA",
+    "/sys/kernel/mm/transparent_hugepage/enabled": "always [madvise] never",
+    "/sys/devices/system/cpu/present": "0-5",
+    "/sys/devices/system/cpu/smt/active": "1",
+    "/sys/devices/system/cpu/cpufreq/policy0/scaling_governor": "performance",
+    "/sys/devices/system/cpu/cpufreq/policy1/scaling_governor": "powersave",
     "/sys/devices/system/cpu/online": "0-3",
     **cpu_files(0, 0, "0,2"),
     **cpu_files(1, 0, "1,3"),
@@ -58,13 +78,26 @@ SERVER: dict[str, str | bytes] = {
         "0x030200",
         "10de",
         "2330",
+        place="/sys/devices/pci0000:00/0000:00:01.0/0000:01:00.0",
         numa_node="0",
         current_link_speed="2.5 GT/s PCIe",
         max_link_speed="32.0 GT/s PCIe",
         current_link_width="16",
         max_link_width="16",
     ),
+    # The slot is one generation older than the card, and half as wide.
+    **pci_files(
+        "0000:00:01.0",
+        "0x060400",
+        "8086",
+        "352a",
+        place="/sys/devices/pci0000:00/0000:00:01.0",
+        max_link_speed="16.0 GT/s PCIe",
+        max_link_width="8",
+    ),
     **pci_files("0000:02:00.0", "0x120000", "1002", "74a1", numa_node="-1", mem_info_vram_total="206141652992"),
+    "/sys/bus/pci/devices/0000:02:00.0/hwmon/hwmon7/power1_cap": "750000000",
+    "/sys/bus/pci/devices/0000:02:00.0/hwmon/hwmon7/power1_cap_max": "750000000",
     **pci_files("0000:03:00.0", "0x030000", "1a03", "2000"),
     **pci_files("0000:04:00.0", "0x068000", "10de", "22a3"),
     **pci_files("0000:05:00.0", "0x040300", "10de", "22ba"),
@@ -80,11 +113,19 @@ SERVER: dict[str, str | bytes] = {
     "/sys/block/nvme1n1/dev": "259:3",
     "/run/udev/data/b259:3": "S:disk/by-id/nvme-FAST_1\nS:disk/by-id/nvme-eui.0123\nE:ID_SERIAL_SHORT=S1",
     "/sys/block/loop0/size": "2048",
+    # The path of an NVMe disk with several paths, and an array that lost a member.
+    "/sys/block/nvme1c0n1/size": "2048",
+    "/sys/block/md0/size": "2048",
+    "/sys/block/md0/md/level": "raid1",
+    "/sys/block/md0/md/array_state": "clean",
+    "/sys/block/md0/md/degraded": "1",
+    "/sys/block/md0/slaves/sda1/size": "2048",
     "/sys/module/nouveau/initstate": "live",
     **pci_files("0000:06:00.0", "0x020000", "15b3", "1021", numa_node="0"),
     "/sys/class/net/eth0/device": "-> ../../../bus/pci/devices/0000:06:00.0",
     "/sys/class/net/eth0/speed": "-1",
     "/sys/class/net/eth0/operstate": "down",
     "/sys/class/net/eth0/mtu": "1500",
+    "/sys/class/net/eth0/carrier": "0",
     "/sys/class/net/veth0/speed": "10000",
 }
