@@ -333,6 +333,12 @@ def test_fewer_of_a_larger_class():
     assert list(found.values()) == sorted(found.values(), reverse=True)
 
 
+def test_what_lies_on_the_host_may_do_with_one_gpu():
+    recipe = {"method": "full", "precision": "bf16", "model": LLAMA_8B, "gpus": 2, "sharding": "zero3"}
+    assert options(task="finetune", **recipe, offload="all")[16] == 1
+    assert 1 not in options(task="finetune", **recipe).values()
+
+
 def test_a_server_splits_whole_heads():
     found = options(task="serve", model=LLAMA_70B, concurrent_tokens=65536)
     assert (found[64], found[94], found[192]) == (4, 2, 1)
