@@ -30,9 +30,15 @@ PROFILES = sorted({profile for data in shipped() for profile in data["profiles"]
 
 def machine() -> dict:
     return {
-        "system": {"architecture": "x86_64", "product": "PowerEdge", "firmware": "uefi", "secure_boot": False},
+        "system": {
+            "architecture": "x86_64",
+            "product": "PowerEdge",
+            "virtualization": "none",
+            "firmware": "uefi",
+            "secure_boot": False,
+        },
         "cpu": {"threads": 64, "cores": 32, "sockets": 2, "ml_flags": ["avx2", "avx512f"]},
-        "memory": {"total_bytes": 502 * GIB, "installed_bytes": 512 * GIB},
+        "memory": {"total_bytes": 502 * GIB, "installed_bytes": 512 * GIB, "dimm_slots": 16, "dimms_populated": 16},
         "numa": [],
         "accelerators": [
             {"vendor": "nvidia", "memory_bytes": 81559 * 2**20, "link": {"width": 16, "max_width": 16}},

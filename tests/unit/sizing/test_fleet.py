@@ -159,8 +159,10 @@ def test_the_hosts_of_a_workload_need_memory_and_threads_too():
         found = rows({**TUNE, "model": LLAMA_8B, "gpus": 4}, gpu1={"facts": facts, "profiles": []})
         return {check.rsplit(".", 1)[1]: row["status"] for check, row in found.items()}
 
-    assert judged(2**40, 64) == {"gpus": "pass", "host_memory_bytes": "pass", "cpu_threads": "pass"}
-    assert judged(2**30, 4) == {"gpus": "pass", "host_memory_bytes": "warn", "cpu_threads": "warn"}
+    # No file system is known, so storage is not.
+    known = {"gpus": "pass", "storage": "unknown"}
+    assert judged(2**40, 64) == {**known, "host_memory_bytes": "pass", "cpu_threads": "pass"}
+    assert judged(2**30, 4) == {**known, "host_memory_bytes": "warn", "cpu_threads": "warn"}
     assert judged(None, 64)["host_memory_bytes"] == "unknown"
 
 

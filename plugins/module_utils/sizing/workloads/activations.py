@@ -13,7 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.estimate import GIB, Estimate, gib
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.states import WEIGHTS
 
+# The sizes are for 16 bits.
+BITS_16 = 2
 SOURCE = "Korthikanti et al. 2022, table 2; 28 hidden states for a gated block measured on Llama 3"
 LEAN_LAYER = 34
 GATED_LAYER = 56
@@ -32,19 +35,40 @@ def activations(recipe: dict[str, Any]) -> Estimate:
     scores = 0
     if recipe["attention"] == "eager":
         scores = 5 * model["heads"] * recipe["sequence_length"] * tokens
-    lean, wide = LEAN_LAYER * tokens * hidden, GATED_LAYER * tokens * hidden
+    copies = WEIGHTS[recipe["precision"]] // BITS_16
+    scores *= copies
+    lean, wide = LEAN_LAYER * copies * tokens * hidden, GATED_LAYER * copies * tokens * hidden
     usual = lean if recipe["compiled"] else wide
     if kept == "full":
         # The inputs of all layers, and one layer whole while it is computed again.
-        stored = 0 if recipe["activation_offload"] else 2 * tokens * hidden * layers
+        inputs = layer_inputs(recipe)
+        stored = 0 if recipe["activation_offload"] else inputs
         band = (stored + lean + scores, stored + usual + scores, stored + wide + scores)
-        text = f"2 x {tokens} tokens x {hidden} x {layers} layers = {gib(stored)}, one layer {gib(usual + scores)}"
+        kept_text = (
+            "inputs of layers on the host"
+            if recipe["activation_offload"]
+            else f"inputs of {layers} layers {gib(inputs)}"
+        )
+        text = (
+            f"{kept_text}, one layer {usual // (tokens * hidden)} x {tokens} tokens x {hidden} = {gib(usual + scores)}"
+        )
     else:
         every = 0 if kept == "selective" else scores
         band = tuple((size + every) * layers for size in (lean, usual, wide))
         text = f"{usual // (tokens * hidden)} x {tokens} tokens x {hidden} x {layers} layers"
         text += f" + scores {gib(every * layers)}" if every else ""
     return Estimate(*band, text, SOURCE)
+
+
+def layer_inputs(recipe: dict[str, Any]) -> float:
+    """Bytes of one GPU's hidden states that checkpointing keeps: one for each layer."""
+    model, size = recipe["model"], WEIGHTS[recipe["precision"]]
+    return float(size * recipe["micro_batch"] * recipe["sequence_length"] * model["hidden"] * model["layers"])
+
+
+def offloaded_bytes(recipe: dict[str, Any]) -> float:
+    """Bytes of all GPUs' kept activations that lie in the memory of the hosts instead."""
+    return layer_inputs(recipe) * recipe["gpus"] if recipe["activation_offload"] else 0.0
 
 
 def logits(recipe: dict[str, Any]) -> Estimate:

@@ -10,92 +10,101 @@ would do. Sizes are in bytes, rates in bytes per second.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.errors import DataError
-from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads import activations, serving, states
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads import (
+    activations,
+    hosts,
+    serving,
+    states,
+    storage,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.estimate import (
     GIB,
     Estimate,
-    billions,
+    exactly,
     gib,
     total,
 )
-from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.fields import SERVE, TRAIN, complete
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.fields import (
+    FINETUNE,
+    PRETRAIN,
+    SERVE,
+    TRAIN,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.options import gpu_options
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.recipe import complete
 
-# Of a checkpoint that training can go on from: 16-bit weights, and fp32 master copy, momentum and variance.
-CHECKPOINT_BYTES = 14
-# A shared file system is slow and fragile when it is full: buy 125 % of what is stored.
-STORAGE_RESERVE = 1.25
+GPU_MEMORY = "gpu_memory_bytes_per_gpu"
 
 
-def _exactly(size: float, formula: str, source: str) -> Estimate:
-    return Estimate(size, size, size, formula, source)
+def _peak(parts: dict[str, Estimate]) -> Estimate:
+    """All tensors of a step.
+
+    Low: gradients come as activations go, so that never all of both are there, in frameworks that free gradients between steps.
+    """
+    everything = total(parts, states.SOURCE)
+    gradients = parts["gradients"].low
+    waiting = parts["activations"].low + parts["logits"].low
+    return replace(everything, low=everything.low - min(gradients, waiting))
 
 
-def _training(recipe: dict[str, Any]) -> dict[str, Estimate]:
+def _training_gpu(recipe: dict[str, Any]) -> dict[str, Estimate]:
     parts = states.states(recipe)
     parts["activations"] = activations.activations(recipe)
     parts["logits"] = activations.logits(recipe)
-    tensors = total(parts, states.SOURCE)
-    everything = total({**parts, "framework": activations.framework(recipe["gpus"])}, states.SOURCE)
-    full = recipe.get("method", "full") == "full"
-    trained = recipe["model"]["parameters"] if full else states.adapter_parameters(recipe)
-    needs = {f"gpu_{name}_bytes_per_gpu": part for name, part in parts.items()}
-    needs["gpu_tensor_bytes_per_gpu"] = tensors
-    needs["gpu_memory_bytes_per_gpu"] = everything
-    needs["checkpoint_bytes"] = _exactly(
-        trained * CHECKPOINT_BYTES,
-        f"{billions(trained)} x {CHECKPOINT_BYTES} B",
-        "2 B of weights and 12 B of fp32 optimizer states; 105 GiB for 8.03e9 in MLPerf Storage",
+    tensors, framework = _peak(parts), activations.framework(recipe["gpus"])
+    everything = Estimate(
+        tensors.low + framework.low,
+        tensors.expected + framework.expected,
+        tensors.high + framework.high,
+        f"{tensors.formula} + framework {gib(framework.expected)}",
+        states.SOURCE,
     )
-    moved = states.offloaded_bytes(recipe)
-    needs["host_memory_bytes"] = Estimate(
-        moved + everything.low * recipe["gpus"],
-        moved * 1.25 + everything.expected * recipe["gpus"],
-        moved * 1.5 + everything.high * recipe["gpus"],
-        f"memory used on {recipe['gpus']} GPUs {gib(everything.expected * recipe['gpus'])} + offloaded {gib(moved)} x 1.25",
-        "as much as the GPUs' memory for loading and checkpoints; DeepSpeed documentation: 1.5 for offloaded states",
-    )
-    return needs
+    return {
+        **{f"gpu_{name}_bytes_per_gpu": part for name, part in parts.items()},
+        "gpu_tensor_bytes_per_gpu": tensors,
+        GPU_MEMORY: everything,
+    }
+
+
+def _training(recipe: dict[str, Any]) -> dict[str, Estimate]:
+    gpu = _training_gpu(recipe)
+    return {
+        **gpu,
+        "host_offloaded_bytes": hosts.offloaded(recipe),
+        "host_processes_bytes": hosts.processes(recipe),
+        "host_loading_bytes": hosts.loading(recipe),
+        "host_memory_bytes": hosts.memory(recipe, gpu[GPU_MEMORY]),
+        **storage.learning(recipe),
+        "cpu_threads": hosts.threads(recipe),
+    }
 
 
 def _serving(recipe: dict[str, Any]) -> dict[str, Estimate]:
     gpus, share = recipe["gpus"], recipe["memory_utilization"]
     weights, cache = serving.weights(recipe), serving.kv_cache(recipe)
-    parts = {"weights": weights, "KV cache": cache}
-    tensors = total(parts, serving.SOURCE)
+    tensors = total({"weights": weights, "KV cache": cache}, serving.SOURCE)
     overhead = total({"step": serving.step(), "outside": serving.outside()}, serving.SOURCE)
     low, expected, high = (
         (getattr(tensors, end) / gpus + getattr(overhead, end)) / share for end in ("low", "expected", "high")
     )
+    text = f"(({tensors.formula}) / {gpus} + {overhead.formula}) / {share:g} utilization"
     return {
         "weights_bytes": weights,
         "kv_cache_bytes": cache,
-        "gpu_memory_bytes_per_gpu": Estimate(
-            low,
-            expected,
-            high,
-            f"(({tensors.formula}) / {gpus} + {overhead.formula}) / {share:g} utilization",
-            serving.SOURCE,
-        ),
-        "host_memory_bytes": Estimate(
-            weights.low,
-            weights.expected + 4 * GIB,
-            2 * weights.high + 16 * GIB,
-            "weights while loading, and 4 GiB",
-            "estimate",
-        ),
+        GPU_MEMORY: Estimate(low, expected, high, text, serving.SOURCE),
+        "host_memory_bytes": serving.host_memory(weights),
+        "storage_bytes": serving.storage(weights),
     }
 
 
 def _classic(recipe: dict[str, Any]) -> dict[str, Estimate]:
     memory, gpus = recipe["gpu_memory_gib"] * GIB, recipe["gpus"]
-    data, rate = recipe["dataset_gib"] * GIB, recipe["samples_per_second"] * recipe["sample_kib"] * 2**10
-    stored = data * STORAGE_RESERVE
     return {
-        "gpu_memory_bytes_per_gpu": Estimate(memory, memory, memory * 1.1, "as measured", "given"),
+        GPU_MEMORY: Estimate(memory, memory, memory * 1.1, "as measured", "given"),
         "host_memory_bytes": Estimate(
             memory * gpus,
             memory * gpus,
@@ -103,35 +112,18 @@ def _classic(recipe: dict[str, Any]) -> dict[str, Estimate]:
             f"{gpus} GPUs x {gib(memory)}",
             "as much as the GPUs' memory",
         ),
-        "storage_bytes": Estimate(data, stored, stored * 2, f"{gib(data)} x {STORAGE_RESERVE}", "80 % usable"),
-        "storage_read_bytes_per_second": Estimate(
-            rate * 0.9,
-            rate,
-            rate * 1.25,
-            f"{recipe['samples_per_second']:g} samples/s x {recipe['sample_kib']:g} KiB",
-            "all samples are read from storage once an epoch; 90 % accelerator use is the least that MLPerf Storage accepts",
-        ),
+        **storage.learning(recipe),
+        "cpu_threads": hosts.threads(recipe),
     }
 
 
-def _derive(recipe: dict[str, Any]) -> dict[str, Estimate]:
-    return {SERVE: _serving, TRAIN: _classic}.get(recipe["task"], _training)(recipe)
+TASKS = {PRETRAIN: _training, FINETUNE: _training, SERVE: _serving, TRAIN: _classic}
+# Of many numbers of GPUs, only their memory is asked for.
+MEMORY_OF_TASKS = {**TASKS, PRETRAIN: _training_gpu, FINETUNE: _training_gpu}
 
 
 def _gpu_memory(recipe: dict[str, Any]) -> float:
-    return _derive(recipe)["gpu_memory_bytes_per_gpu"].expected
-
-
-def _threads(recipe: dict[str, Any]) -> Estimate:
-    gpus, workers = recipe["gpus"], recipe["workers_per_gpu"]
-    count = gpus * (workers + 1) + 4
-    return Estimate(
-        gpus + 1,
-        count,
-        count * 2,
-        f"{gpus} GPUs x ({workers} workers + 1) + 4",
-        "one process a GPU, its data loaders, the system",
-    )
+    return MEMORY_OF_TASKS[recipe["task"]](recipe)[GPU_MEMORY].expected
 
 
 def workload_requirements(workloads: object) -> list[dict[str, Any]]:
@@ -144,9 +136,7 @@ def workload_requirements(workloads: object) -> list[dict[str, Any]]:
         if recipe["name"] in names:
             raise DataError(f"workload {recipe['name']!r}: the name stands twice; give each workload its own")
         names.add(recipe["name"])
-        needs = {"gpus": _exactly(recipe["gpus"], "as given", "given"), **_derive(recipe)}
-        if "workers_per_gpu" in recipe:
-            needs["cpu_threads"] = _threads(recipe)
+        needs = {"gpus": exactly(recipe["gpus"], "as given", "given"), **TASKS[recipe["task"]](recipe)}
         found.append(
             {
                 "name": recipe["name"],

@@ -39,6 +39,11 @@ class Estimate:
         }
 
 
+def exactly(size: float, formula: str, source: str) -> Estimate:
+    """A band without width."""
+    return Estimate(size, size, size, formula, source)
+
+
 def total(parts: dict[str, Estimate], source: str) -> Estimate:
     """Add named parts: the ends of the band add up, since one recipe drives them all in the same direction."""
     return Estimate(

@@ -32,7 +32,8 @@ def counts(recipe: dict[str, Any]) -> Iterable[int]:
         return [count for count in COUNTS if recipe["model"]["heads"] % count == 0]
     if recipe.get("sharding", "none") == "none":
         return [recipe["gpus"]]
-    return [count for count in COUNTS if count > 1]
+    # Sharding over one GPU makes sense with offload only.
+    return [count for count in COUNTS if count > 1 or recipe["offload"] != "none"]
 
 
 def gpu_options(recipe: dict[str, Any], bytes_per_gpu: Callable[[dict[str, Any]], float]) -> list[dict[str, Any]]:

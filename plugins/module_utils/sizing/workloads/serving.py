@@ -4,7 +4,8 @@
 """Memory of serving a language model: weights, the cache of keys and values, and what a step needs.
 
 The cache takes 2 (keys, values) x attention layers x KV heads x head size x bytes for each token. Only layers with attention
-count, and KV heads, not query heads. Source: Kwon et al., PagedAttention (2023), section 3; checked with the block counts that
+count, and KV heads, not query heads. A layer with a sliding window keeps min(tokens, window) of each request; requests of the same
+length keep the most, so that is what is computed. Source: Kwon et al., PagedAttention (2023), section 3; checked with the block counts that
 a server printed (Llama 3 8B on 40 GB: 91,056 tokens in 11.12 GiB).
 """
 
@@ -12,7 +13,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.estimate import GIB, Estimate, billions
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.estimate import (
+    GIB,
+    Estimate,
+    billions,
+    exactly,
+    gib,
+)
+from ansible_collections.mlops.onprem.plugins.module_utils.sizing.workloads.storage import RESERVE, RESERVE_SOURCE
 
 SOURCE = "PagedAttention (Kwon et al. 2023), section 3"
 # Peak of one step and memory outside of tensors. 9.37 GiB was measured for a step of 8,192 tokens whose logits were all kept.
@@ -21,8 +29,9 @@ OUTSIDE_GIB = (0.1, 0.5, 1.8)
 
 
 def kv_bytes_per_token(recipe: dict[str, Any]) -> float:
+    """Bytes of one token in one layer."""
     model = recipe["model"]
-    return float(2 * model["attention_layers"] * model["kv_heads"] * model["head_size"] * recipe["kv_cache_bits"] / 8)
+    return float(2 * model["kv_heads"] * model["head_size"] * recipe["kv_cache_bits"] / 8)
 
 
 def weights(recipe: dict[str, Any]) -> Estimate:
@@ -36,13 +45,17 @@ def weights(recipe: dict[str, Any]) -> Estimate:
 
 def kv_cache(recipe: dict[str, Any]) -> Estimate:
     """Bytes of all GPUs together."""
-    model, each = recipe["model"], kv_bytes_per_token(recipe)
-    size = each * recipe["concurrent_tokens"]
-    text = (
-        f"2 x {model['attention_layers']} layers x {model['kv_heads']} KV heads x {model['head_size']} x "
-        f"{recipe['kv_cache_bits'] / 8:g} B = {each:g} B for each of {recipe['concurrent_tokens']} tokens"
-    )
-    return Estimate(size, size, size, text, SOURCE)
+    model, each, tokens = recipe["model"], kv_bytes_per_token(recipe), recipe["concurrent_tokens"]
+    sliding, window, requests = model["sliding_layers"], model["sliding_window"], recipe["concurrent_requests"]
+    full = model["attention_layers"] - sliding
+    size = each * full * tokens
+    one = f"2 x {model['kv_heads']} KV heads x {model['head_size']} x {recipe['kv_cache_bits'] / 8:g} B"
+    text = f"{one} x {full} layers x {tokens} tokens"
+    if sliding:
+        kept = requests * min(tokens / requests, window)
+        size += each * sliding * kept
+        text += f" + {one} x {sliding} layers x {requests} requests x {kept / requests:g} tokens"
+    return exactly(size, text, SOURCE)
 
 
 def step() -> Estimate:
@@ -53,3 +66,16 @@ def step() -> Estimate:
 def outside() -> Estimate:
     low, expected, high = (one * GIB for one in OUTSIDE_GIB)
     return Estimate(low, expected, high, "memory outside of tensors", "0.1 to 1.8 GiB measured")
+
+
+def host_memory(size: Estimate) -> Estimate:
+    """Bytes of the host's memory; `size`: the weights."""
+    return Estimate(
+        size.low, size.expected + 4 * GIB, 2 * size.high + 16 * GIB, "weights while loading + 4 GiB", "estimate"
+    )
+
+
+def storage(size: Estimate) -> Estimate:
+    """Bytes of storage; `size`: the weights. High is room for two versions, so that one can follow the other."""
+    text = f"weights {gib(size.expected)} x {RESERVE}"
+    return Estimate(size.low, size.expected * RESERVE, size.high * RESERVE * 2, text, RESERVE_SOURCE)
