@@ -343,7 +343,11 @@ ansible_facts:
             driver: {description: Kernel driver., type: str, returned: always, sample: mlx5_core}
             speed_mbps: {description: Negotiated speed in Mbit/s., type: int, returned: always, sample: 100000}
             state: {description: Operational state., type: str, returned: always, sample: up}
-            carrier: {description: Whether a cable with a partner is seen. V(null) for an interface that is switched off., type: bool, returned: always, sample: true}
+            carrier:
+              description: Whether a cable with a partner is seen. V(null) for an interface that is switched off.
+              type: bool
+              returned: always
+              sample: true
             mtu: {description: Largest packet in bytes., type: int, returned: always, sample: 9000}
             numa_node: {description: NUMA node that it is near to., type: int, returned: always, sample: 0}
         disks:

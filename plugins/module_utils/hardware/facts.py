@@ -148,6 +148,8 @@ def explain(tree: Tree, fact: str) -> dict[str, str]:
         general = tree.notes.get("accelerators.nvidia_smi")
         if last == "xid":
             return {"fact": fact, "path": "/dev/kmsg", "reason": "the kernel's log is not read"}
+        if last == "memory_bracket_bytes":
+            return {"fact": fact, "path": path, "reason": "only given where nothing tells the memory itself"}
         if last in _NEEDS_DRIVER and general:
             return {"fact": fact, "path": general[0], "reason": general[1]}
         if last in _NEEDS_DRIVER:

@@ -184,6 +184,18 @@ def test_the_documentation_names_every_key(facts):
     check(returned["ansible_facts"]["contains"]["mlops_hardware"], facts, "mlops_hardware")
 
 
+def test_the_page_on_facts_names_every_key():
+    text = (REPOSITORY / "plugins/modules/hardware_facts.py").read_text()
+    returned = yaml.safe_load(re.search(r'RETURN = r"""(.*?)"""', text, re.S).group(1))
+    page = (REPOSITORY / "docs/facts.md").read_text()
+    sections = {part.partition("\n")[0]: part for part in page.split("\n## ")}
+    for name, section in returned["ansible_facts"]["contains"]["mlops_hardware"]["contains"].items():
+        if name not in ("schema", "unreadable"):
+            words = set(re.findall(r"[\w.]+", " ".join(re.findall(r"`([^`]+)`", sections[name]))))
+            words |= {word.rpartition(".")[2] for word in words}
+            assert set(section["contains"]) <= words, name
+
+
 def test_nvidia_smi_is_not_asked_for_a_recorded_tree(tmp_path, monkeypatch):
     def ask():
         raise AssertionError("asked")
