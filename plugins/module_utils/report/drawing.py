@@ -30,7 +30,7 @@ def badge(words: Words, status: str, waived: bool = False) -> str:
     return f'<span class="s {status}">{SIGNS[status]} {escape(words("status." + status))}{escape(more)}</span>'
 
 
-def bar(words: Words, need: float, have: float, label: str) -> str:
+def gauge(words: Words, need: float, have: float, label: str) -> str:
     """A bar of what there is with a mark at what is needed, both of the larger one; the numbers stand in the label."""
     most = max(need, have, 1e-9)
     kind = "pass" if have >= need else "fail"

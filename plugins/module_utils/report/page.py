@@ -306,7 +306,7 @@ class Report:
         if row["amounts"]:
             need, have = row["amounts"]
             label = f"{words('need')} {words.say(row['required'])}, {words('have')} {words.say(row['found'])}"
-            found += drawing.bar(words, need, have, label)
+            found += drawing.gauge(words, need, have, label)
         else:
             found += "<br>"
         if row["short_by"]:

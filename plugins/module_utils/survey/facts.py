@@ -93,8 +93,8 @@ def gather(
     """All facts of the machine whose files are below `root`. Never raises for what is on the disk or in the network.
 
     `names`: to look up. `targets`: to connect to, each with host, port and, where it differs, address. `seconds`: limit of
-    one probe. `probe`: false asks no network; neither does a recorded machine. `probe_sources`: false leaves package sources alone. `environment`: of the process.
-    `started`: the clock when the survey began, seconds since 1970.
+    one probe. `probe`: false asks no network; neither does a recorded machine. `probe_sources`: false leaves package sources
+    alone. `environment`: of the process. `started`: the clock when the survey began, seconds since 1970.
     """
     tree = Tree(root)
     environment = environment if environment is not None and tree.live else {}

@@ -47,10 +47,10 @@ class Strict(HTMLParser):
         self.ids: list[str] = []
         self.links: list[str] = []
 
-    def handle_starttag(self, tag: str, attributes: list) -> None:
+    def handle_starttag(self, tag: str, attrs: list) -> None:
         if tag not in self.EMPTY:
             self.open.append(tag)
-        values = dict(attributes)
+        values = dict(attrs)
         assert "src" not in values
         assert tag != "script"
         assert not any(name.startswith("on") for name in values)
@@ -59,8 +59,8 @@ class Strict(HTMLParser):
         if "href" in values:
             self.links.append(values["href"])
 
-    def handle_startendtag(self, tag: str, attributes: list) -> None:
-        self.handle_starttag(tag, attributes)
+    def handle_startendtag(self, tag: str, attrs: list) -> None:
+        self.handle_starttag(tag, attrs)
         if tag not in self.EMPTY:
             self.open.pop()
 

@@ -161,6 +161,19 @@ def test_one_gpu_may_shard_to_the_host():
 # Each example sizes dozens of numbers of GPUs.
 few = settings(max_examples=50, deadline=None)
 GROWING = ("sequence_length", "micro_batch")
+
+
+def valid(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Take back what contradicts the rest."""
+    if recipe["offload"] == "all" and recipe["sharding"] != "zero3":
+        recipe["offload"] = "optimizer"
+    if recipe["method"] == "qlora" and recipe["precision"] == "fp32":
+        recipe["precision"] = "bf16"
+    recipe["activation_offload"] &= recipe["activation_checkpointing"] == "full"
+    recipe["optimizer_in_backward"] &= recipe["sharding"] in ("none", "zero3")
+    return recipe
+
+
 SIZES = st.fixed_dictionaries(
     {
         "gpus": st.integers(2, 512),
@@ -179,18 +192,7 @@ SIZES = st.fixed_dictionaries(
         "sequence_length": st.integers(1, 10**6),
         "micro_batch": st.integers(1, 64),
     }
-).map(lambda recipe: valid(recipe))
-
-
-def valid(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Take back what contradicts the rest."""
-    if recipe["offload"] == "all" and recipe["sharding"] != "zero3":
-        recipe["offload"] = "optimizer"
-    if recipe["method"] == "qlora" and recipe["precision"] == "fp32":
-        recipe["precision"] = "bf16"
-    recipe["activation_offload"] &= recipe["activation_checkpointing"] == "full"
-    recipe["optimizer_in_backward"] &= recipe["sharding"] in ("none", "zero3")
-    return recipe
+).map(valid)
 
 
 def gpu(model: dict[str, Any], **recipe: Any) -> float:
