@@ -17,7 +17,7 @@ sys.path[:0] = [str(ROOT / ".build/collections"), str(ROOT / "tests/unit/report"
 
 from ansible_collections.mlops.onprem.plugins.module_utils.report.snapshots import Snapshots, save  # noqa: E402
 from ansible_collections.mlops.onprem.plugins.module_utils.report.write import write  # noqa: E402
-from fleet import WORKLOADS, gpu_server, shipped  # noqa: E402
+from fleet import gpu_server, judged_by  # noqa: E402
 
 
 def host(number: int) -> dict[str, Any]:
@@ -36,21 +36,7 @@ def main(count: int, folder: Path) -> None:
     for number in range(count):
         save(stored, f"host{number:05d}", host(number), "now")
     begin = time.perf_counter()
-    result = write(
-        report,
-        Snapshots(stored),
-        {
-            "shipped": shipped(),
-            "own": [],
-            "waived": [],
-            "known_hosts": [],
-            "level": "normal",
-            "today": None,
-            "workloads": WORKLOADS,
-            "fleet_hosts": [],
-            "fleet_requirements": [],
-        },
-    )
+    result = write(report, Snapshots(stored), judged_by())
     seconds = time.perf_counter() - begin
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     index = (report / "index.html").stat().st_size

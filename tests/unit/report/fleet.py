@@ -67,3 +67,19 @@ def fleet() -> dict[str, dict[str, Any]]:
         "storage1": {"facts": {**gpu_server(0), "network": [{"speed_mbps": 1000}]}, "profiles": ["base", "storage"]},
         "lost1": {"facts": None, "profiles": ["base"], "error": "No route to host <script>alert(1)</script>"},
     }
+
+
+def judged_by(**more: Any) -> dict[str, Any]:
+    """The keywords of `assess`, with the shipped requirements and two workloads."""
+    return {
+        "shipped": shipped(),
+        "own": [],
+        "waived": [],
+        "known_hosts": [],
+        "level": "normal",
+        "today": None,
+        "workloads": WORKLOADS,
+        "fleet_hosts": [],
+        "fleet_requirements": [],
+        **more,
+    }

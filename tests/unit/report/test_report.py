@@ -6,7 +6,6 @@ import csv
 import json
 import re
 from html.parser import HTMLParser
-from typing import Any
 
 import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.report import page, snapshots
@@ -18,22 +17,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.sizing.planned import
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from .fleet import WORKLOADS, fleet, gpu_server, shipped
-
-
-def judged_by(**more: Any) -> dict[str, Any]:
-    return {
-        "shipped": shipped(),
-        "own": [],
-        "waived": [],
-        "known_hosts": [],
-        "level": "normal",
-        "today": None,
-        "workloads": WORKLOADS,
-        "fleet_hosts": [],
-        "fleet_requirements": [],
-        **more,
-    }
+from .fleet import fleet, gpu_server, judged_by, shipped
 
 
 class Strict(HTMLParser):
