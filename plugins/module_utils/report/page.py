@@ -222,8 +222,8 @@ class Report:
                         escape(flow["to"]),
                         str(flow["port"]),
                         escape(flow["why"]),
-                        f"{drawing.badge(words, flow['status'])} {escape(flow['found'])}",
-                        escape(flow["remedy"]),
+                        f"{drawing.badge(words, flow['status'])} {escape(words.say(flow['found']))}",
+                        escape(words.say(flow["remedy"])),
                     ]
                     for flow in self.flows
                 ],
@@ -291,9 +291,9 @@ class Report:
             cells = [
                 [
                     drawing.badge(words, row["status"]),
-                    f'{escape(row["title"])}<br><span class="small">{escape(row["check"])}</span>',
-                    escape(row["found"]),
-                    escape(row["remedy"]),
+                    f'{escape(words.say(row["title"]))}<br><span class="small">{escape(row["check"])}</span>',
+                    escape(words.say(row["found"])),
+                    escape(words.say(row["remedy"])),
                 ]
                 for row in found
             ]

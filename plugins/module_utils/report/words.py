@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.mlops.onprem.plugins.module_utils.report import english, german
+from ansible_collections.mlops.onprem.plugins.module_utils.report import english, german, german_survey
 
 LANGUAGES = {"en": english.WORDS, "de": german.WORDS}
-_PHRASES = tuple((re.compile(pattern), text) for pattern, text in german.PHRASES)
+_PHRASES = tuple((re.compile(pattern), text) for pattern, text in (*german.PHRASES, *german_survey.PHRASES))
 _MORE_GPUS = re.compile(r"(\d+) more GPUs? of the (\d+) GB class")
 _CLASS = re.compile(r"(\d+) of the (\d+) GB class on (\S+?)(?=,|$)")
 _DECIMAL = re.compile(r"(?<![\w.])(\d+)\.(\d+)(?=$|[ )])")

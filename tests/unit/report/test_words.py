@@ -7,6 +7,9 @@ import re
 import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.report.sentences import purchase
 from ansible_collections.mlops.onprem.plugins.module_utils.report.words import LANGUAGES, Words
+from ansible_collections.mlops.onprem.plugins.module_utils.survey.findings import survey_findings
+from ansible_collections.mlops.onprem.plugins.module_utils.survey.matrix import matrix
+from ansible_collections.mlops.onprem.plugins.module_utils.survey.skew import clock_rows
 
 from .fleet import shipped
 
@@ -101,3 +104,77 @@ CARD = {"count": 8, "class_gb": 80, "replace": False}
 def test_purchases_in_words(entry, english, german):
     assert purchase(Words("en"), entry) == english
     assert purchase(Words("de"), entry) == german
+
+
+# A host with everything in the way; a second one for what excludes the first.
+SURVEYS = {
+    "a": {
+        "containers": {
+            "engines": [{"name": "docker"}, {"name": "podman"}],
+            "kubernetes_node": True,
+            "slurm_node": True,
+        },
+        "packages": {
+            "nvidia_installer": ["/var/log/nvidia-installer.log"],
+            "broken": [{"name": "nginx", "state": "half-configured"}],
+            "held": ["nginx"],
+            "versions": {"nginx": "1"},
+        },
+        "listeners": [{"protocol": "tcp", "port": 443, "program": "apache2", "pid": 1, "address": "::"}],
+        "time": {
+            "synchronized": False,
+            "services": ["ntpd", "chronyd"],
+            "offset_seconds": 9,
+            "offset_error_seconds": 0.1,
+        },
+        "dns": {
+            "hostname": "a",
+            "own_name_loopback_only": True,
+            "own_addresses": ["127.0.1.1"],
+            "nameservers": ["10.0.0.1"],
+            "names": [{"name": "b", "asked": True, "addresses": None, "reason": "not known"}],
+        },
+        "sources": [
+            {"url": "http://mirror.example", "enabled": True, "answer": "timeout", "via": "direct", "where": "apt"}
+        ],
+        "limits": {
+            "reboot_required": True,
+            "reboot_packages": ["linux-image"],
+            "automatic_updates": ["unattended-upgrades"],
+        },
+        "reach": [
+            {"address": name, "port": 1, "answer": name, "addresses": []}
+            for name in ("open", "refused", "timeout", "unreachable", "unresolved")
+        ],
+    },
+    "b": {
+        "listeners": [{"protocol": "tcp", "port": 443, "program": None, "address": "::"}],
+        "time": {"synchronized": None, "services": [], "offset_seconds": -3, "offset_error_seconds": 0.1},
+        "dns": {"hostname": "b", "own_addresses": []},
+        "limits": {"reboot_required": True},
+    },
+    "c": {"time": {"synchronized": True, "offset_seconds": None}},
+}
+
+
+def sentences() -> set[str]:
+    """Every title, finding and remedy that these surveys make."""
+    flows = [
+        {"from": ["a", "c"], "to": name, "port": 1}
+        for name in ("open", "refused", "timeout", "unreachable", "unresolved")
+    ]
+    rows = [*matrix(SURVEYS, flows), *clock_rows(SURVEYS), *clock_rows({"x": SURVEYS["a"], "y": SURVEYS["a"]})]
+    for host, survey in {**SURVEYS, "lost": None}.items():
+        rows += survey_findings(host, survey, {443: "model_registry"})
+    return {row[key] for row in rows for key in ("title", "found", "remedy") if row.get(key)}
+
+
+# Names of packages and programs are the same in every language.
+SAME = re.compile(r"docker, podman|nginx.*|ntpd, chronyd|unattended-upgrades|/var/log.*|b \(not known\)|http.*")
+
+
+def test_what_the_survey_says_is_said_in_german():
+    said = sentences()
+    assert len(said) > 40
+    for text in said:
+        assert Words("de").say(text) != text or SAME.fullmatch(text), text
