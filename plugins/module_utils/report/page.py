@@ -210,6 +210,24 @@ class Report:
             ]
             yield self._table("need_head", needs) + "</details>"
 
+    def _waivers(self) -> Iterator[str]:
+        words = self.words
+        waived = [row for row in self.result["rows"] if row["waived_by"]]
+        if waived:
+            yield f"<h2>{escape(words('waivers'))}</h2>"
+            yield self._table(
+                "waiver_head",
+                [
+                    [
+                        drawing.badge(words, self.status(row)),
+                        f'{escape(self._own(row, "title"))}<br><span class="small">{escape(row["check"])}</span>',
+                        self._link(row["host"]),
+                        escape(row["waived_by"]),
+                    ]
+                    for row in waived
+                ],
+            )
+
     def _survey(self) -> Iterator[str]:
         words = self.words
         if self.flows:
@@ -327,7 +345,16 @@ class Report:
 
     def index(self) -> str:
         """index.html"""
-        parts = (self._head, self._fleet, self._gaps, self._purchases, self._workloads, self._survey, self._hosts)
+        parts = (
+            self._head,
+            self._fleet,
+            self._gaps,
+            self._purchases,
+            self._waivers,
+            self._workloads,
+            self._survey,
+            self._hosts,
+        )
         body = "\n".join(line for part in parts for line in part())
         return document(self.words.language, self.words("title"), body)
 

@@ -101,6 +101,17 @@ def test_the_purchase_list_says_what_and_where(tmp_path):
         assert words in text
 
 
+def test_waivers_stand_on_the_first_page_and_are_no_gap(tmp_path):
+    waiver = {"check": "registry.memory", "host": "registry1", "reason": "ordered, J. Doe", "until": "2999-12-31"}
+    result = write(tmp_path, fleet(), judged_by(waived=[waiver]))
+    text = (tmp_path / "index.html").read_text()
+    parsed(text)
+    gaps, _head, waivers = text[text.index("<h2>Gaps</h2>") :].partition("<h2>Waivers</h2>")
+    assert "ordered, J. Doe (until 2999-12-31)" in waivers
+    assert 'class="small">registry.memory<' not in gaps
+    assert all("registry.memory" not in entry["checks"] for entry in result["purchases"])
+
+
 def test_data_files_hold_the_same_rows(tmp_path):
     result = write(tmp_path, fleet(), judged_by())
     document = json.loads((tmp_path / "report.json").read_text())

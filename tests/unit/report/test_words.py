@@ -11,7 +11,9 @@ from ansible_collections.mlops.onprem.plugins.module_utils.survey.findings impor
 from ansible_collections.mlops.onprem.plugins.module_utils.survey.matrix import matrix
 from ansible_collections.mlops.onprem.plugins.module_utils.survey.skew import clock_rows
 
-from .fleet import shipped
+from .fleet import ROOT, shipped
+
+REPORT = ROOT / "plugins/module_utils/report"
 
 
 def test_both_languages_have_the_same_keys_and_fields():
@@ -20,6 +22,13 @@ def test_both_languages_have_the_same_keys_and_fields():
     for key, text in english.items():
         assert sorted(re.findall(r"{(\w*)}", text)) == sorted(re.findall(r"{(\w*)}", german[key])), key
         assert text.count("|") == german[key].count("|"), key
+
+
+def test_every_word_is_used():
+    source = "".join(path.read_text() for path in REPORT.glob("*.py") if path.stem not in ("english", "german"))
+    for key in LANGUAGES["en"]:
+        # Words of a status are put together; singulars are chosen by the number.
+        assert key.startswith("status.") or f'"{key.removesuffix("_1")}"' in source or f"'{key}'" in source, key
 
 
 @pytest.mark.parametrize("demand", shipped(), ids=lambda demand: demand["id"])
