@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware import (
@@ -26,6 +25,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.hardware import (
     raid,
     system,
 )
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.missing import missing
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Broken, Tree
 
 SCHEMA = 1
@@ -117,20 +117,8 @@ def read_accelerators(
     return sorted(finished, key=lambda record: record["pci_address"] or "~")
 
 
-def missing(value: Any, fact: str) -> Iterator[str]:
-    """The dotted names of all None values; records of a list are named by what identifies them."""
-    if value is None:
-        yield fact
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            yield from missing(part, f"{fact}.{name}" if fact else name)
-    elif isinstance(value, list):
-        for index, part in enumerate(value):
-            name = index
-            if isinstance(part, dict):
-                keys = ("pci_address",) if fact in ("accelerators", "fabric.xgmi") else _NAMES
-                name = next((part[key] for key in keys if part.get(key) is not None), index)
-            yield from missing(part, f"{fact}[{name}]")
+def _named_by(fact: str) -> tuple[str, ...]:
+    return ("pci_address",) if fact in ("accelerators", "fabric.xgmi") else _NAMES
 
 
 def explain(tree: Tree, fact: str) -> dict[str, str]:
@@ -189,7 +177,7 @@ def gather(root: str = "/", nvidia_smi_xml: bytes | None = None, rocm_smi_json: 
     }
     for records in (cards, facts["fabric"]["infiniband"], facts["network"], facts["disks"]):
         numa.settle(nodes, records)
-    unreadable = [explain(tree, fact) for fact in missing(facts, "")]
+    unreadable = [explain(tree, fact) for fact in missing(facts, "", _named_by)]
     covered = {entry["fact"] for entry in unreadable}
     for fact, (path, reason) in tree.notes.items():
         # A note without a None of its own still says that something could not be read.

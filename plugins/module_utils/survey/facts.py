@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.missing import missing
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
 from ansible_collections.mlops.onprem.plugins.module_utils.survey import (
     clock,
@@ -29,27 +30,19 @@ SCHEMA = 1
 NOT_ASKED = "no network was asked: probe is false"
 SOURCES_NOT_ASKED = "package sources were not asked: probe_sources is false"
 RECORDED = "no network was asked: this is a recorded machine"
-# Records of these lists are named in `unreadable` by this key.
-_NAMES = {"containers.engines": "name", "dns.names": "name"}
+# Records of these lists are named in `unreadable` by their name.
+_NAMED = ("containers.engines", "dns.names")
 
 
-def missing(value: Any, fact: str) -> Iterator[str]:
-    """The dotted names of all None values; records of lists by name or number in brackets."""
-    if value is None:
-        yield fact
-    elif isinstance(value, dict):
-        for name, part in value.items():
-            yield from missing(part, f"{fact}.{name}" if fact else name)
-    elif isinstance(value, list):
-        for index, part in enumerate(value):
-            name = part.get(_NAMES.get(fact, "")) if isinstance(part, dict) else None
-            yield from missing(part, f"{fact}[{index if name is None else name}]")
+def named_by(fact: str) -> tuple[str, ...]:
+    """What identifies a record of this list: nothing but its number, for most."""
+    return ("name",) if fact in _NAMED else ()
 
 
 def explain(tree: Tree, facts: dict[str, Any]) -> list[dict[str, str]]:
     """The `unreadable` entries: one for each None, or one with `[]` for that field of all records."""
     entries: dict[str, dict[str, str]] = {}
-    for fact in missing(facts, ""):
+    for fact in missing(facts, "", named_by):
         general = re.sub(r"\[.*\]", "[]", fact)
         name = fact if fact in tree.notes else general
         path, reason = tree.notes.get(name, ("", "not known"))

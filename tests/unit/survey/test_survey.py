@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 import yaml
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.missing import missing
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
 from ansible_collections.mlops.onprem.plugins.module_utils.survey import clock, packages
-from ansible_collections.mlops.onprem.plugins.module_utils.survey.facts import gather, missing
+from ansible_collections.mlops.onprem.plugins.module_utils.survey.facts import gather, named_by
 from hardware.trees import write
 
 from .machine import SECRETS, SERVER
@@ -202,7 +203,7 @@ def test_the_task_fills_the_offset_in_and_takes_the_reason_back():
 def test_each_null_has_its_reason(tree, tmp_path):
     found = gather(str(write(tmp_path, tree)), ["a", "b]c"], [{"host": "h", "port": 1}])
     entries = {entry["fact"]: entry for entry in found["unreadable"]}
-    for fact in missing({key: value for key, value in found.items() if key != "unreadable"}, ""):
+    for fact in missing({key: value for key, value in found.items() if key != "unreadable"}, "", named_by):
         entry = entries.get(fact) or entries[re.sub(r"\[.*\]", "[]", fact)]
         assert entry["path"]
         assert entry["reason"] not in ("", "not known")
