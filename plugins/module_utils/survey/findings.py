@@ -176,17 +176,14 @@ def names(survey: dict[str, Any]) -> Iterator[Finding]:
 def sources(survey: dict[str, Any]) -> Iterator[Finding]:
     """Package sources that do not answer; here, a refusal is none."""
     silent = []
-    configured = False
     for item in records(survey, "sources"):
         answer = item.get("answer")
         if item.get("enabled") is True and isinstance(answer, str) and answer != OPEN:
             via = item.get("via")
             silent.append(f"{plain(item.get('url'), 100)} ({answer}{'' if via == 'direct' else f' by {plain(via)}'})")
-            configured = configured or item.get("where") != "pip's default"
     if silent:
         remedy = "Open the way to it or to its proxy, point the source at a mirror of the site, or disable it: package managers wait for each."
-        status = WARN if configured else INFO
-        yield Finding("survey.sources", "Package sources that do not answer", status, _some(silent), remedy, "sources")
+        yield Finding("survey.sources", "Package sources that do not answer", WARN, _some(silent), remedy, "sources")
 
 
 def changes(survey: dict[str, Any]) -> Iterator[Finding]:

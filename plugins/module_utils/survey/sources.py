@@ -18,8 +18,6 @@ APT_LIST = "/etc/apt/sources.list"
 APT_DIRECTORY = "/etc/apt/sources.list.d"
 DNF_DIRECTORIES = ("/etc/yum.repos.d", "/etc/dnf/repos.d")
 DNF_VARIABLES = ("/etc/yum/vars", "/etc/dnf/vars")
-# What pip asks where nothing is configured; pip's own documentation of --index-url.
-PIP_DEFAULT = "https://pip.invalid/simple"
 MAX_SOURCES = 1000
 _LINE = re.compile(r"deb\s+(?:\[[^\]]*\]\s*)?(\S+)(?:\s+(\S+))?")
 
@@ -98,7 +96,7 @@ def read_dnf(tree: Tree) -> Iterator[Source]:
 
 
 def read_pip(tree: Tree, environment: Mapping[str, str]) -> list[Source]:
-    """The indexes of pip: of its files, of its variables, else its default where pip is there."""
+    """The indexes of pip that its files and variables name; the public one that it falls back to is no part of a site."""
     indexes: dict[str, Source] = {}
     found: list[Source] = []
     offline = False
@@ -112,8 +110,6 @@ def read_pip(tree: Tree, environment: Mapping[str, str]) -> list[Source]:
             for key in ("extra-index-url", "find-links"):
                 found.extend(Source("pip", key, where, url, True) for url in keys.get(key, "").split())
             offline = keys.get("no-index", "no").lower() in ("1", "yes", "true", "on") or offline
-    if not indexes and any(tree.exists(f"/usr/{place}") for place in ("bin/pip3", "bin/pip", "local/bin/pip3")):
-        indexes["index"] = Source("pip", "index-url", "pip's default", PIP_DEFAULT, True)
     return found if offline else [*indexes.values(), *found]
 
 

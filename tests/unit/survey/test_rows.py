@@ -174,18 +174,6 @@ def test_a_host_in_order_has_nothing_in_the_way():
     assert [row["check"] for row in survey_findings("h", None)] == ["survey.facts"]
 
 
-def test_pips_own_default_is_no_warning():
-    source = {
-        "url": "https://pypi.example",
-        "where": "pip's default",
-        "enabled": True,
-        "answer": "timeout",
-        "via": "direct",
-    }
-    rows = {row["check"]: row["status"] for row in survey_findings("h", {"sources": [source]})}
-    assert rows["survey.sources"] == "info"
-
-
 def test_ptp_is_not_called_out_of_order():
     survey = {"time": {"synchronized": False, "services": ["phc2sys"]}}
     assert {row["check"]: row["status"] for row in survey_findings("h", survey)} == {"survey.time_sync": "info"}
