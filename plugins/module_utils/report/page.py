@@ -50,7 +50,10 @@ class Report:
         self.flows, self.findings = flows, findings
         self.by_host: dict[str, list[Row]] = {name: [] for name in summaries}
         self.fleet_rows: list[Row] = []
+        # One row of each check, for its texts.
+        self.samples: dict[str, Row] = {}
         for row in result["rows"]:
+            self.samples.setdefault(row["check"], row)
             (self.fleet_rows if row["host"] == FLEET else self.by_host.setdefault(row["host"], [])).append(row)
         self.names = list(self.by_host)
         self.split = len(self.names) > HOSTS_A_PAGE
@@ -128,18 +131,7 @@ class Report:
             yield f"<p>+ {len(rows) - len(shown)} (report.json)</p>"
 
     def _title(self, check: str) -> str:
-        row = next((row for row in self.fleet_rows if row["check"] == check), None)
-        row = row or self._sample.get(check)
-        return self._own(row, "title") if row else check
-
-    @property
-    def _sample(self) -> dict[str, Row]:
-        """One row of each check, for its texts."""
-        if not hasattr(self, "_samples"):
-            self._samples: dict[str, Row] = {}
-            for row in self.result["rows"]:
-                self._samples.setdefault(row["check"], row)
-        return self._samples
+        return self._own(self.samples[check], "title")
 
     def _gaps(self) -> Iterator[str]:
         """What is not met, by check: where ten hosts lack the same, it is one line."""

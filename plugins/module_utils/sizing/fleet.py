@@ -124,12 +124,12 @@ def _hosts_need(workload: dict[str, Any], stock: Stock) -> list[verdicts.Row]:
     hosts = {gpu.host for gpu in stock.gpus if gpu.size_bytes >= floor}
     name = workload["name"]
     rows = []
-    for key, what, unit, size, evidence in (
-        ("host_memory_bytes", "memory", "GiB", GIB, "memory.total_bytes"),
-        ("cpu_threads", "CPU threads", "", 1, "cpu.threads"),
+    for key, what, unit, size, by_host, evidence in (
+        ("host_memory_bytes", "memory", "GiB", GIB, stock.memory, "memory.total_bytes"),
+        ("cpu_threads", "CPU threads", "", 1, stock.threads, "cpu.threads"),
     ):
         if key in needs:
-            amounts = [getattr(stock, "memory" if size > 1 else "threads").get(host) for host in hosts]
+            amounts = [by_host.get(host) for host in hosts]
             row = _row(
                 f"workload.{name}.{key}", f"Host {what} for {name}", stock, f"{evidence} of the hosts with its GPUs"
             )
