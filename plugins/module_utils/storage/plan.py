@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the mlops.onprem authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a plan is: rows for people, steps for the tasks, and reasons to stop. And how a plan gets hold of a device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import selection
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Chosen
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import ARRAY_MEMBER
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import State
+
+COLUMNS = ("what", "wanted", "found", "action")
+
+
+@dataclass
+class Plan:
+    """rows: one for each object. steps: in the order in which they are done. problems: reasons to change nothing at all.
+
+    warnings: what the run does not mend. again: what comes after the steps is only known when they are done. packages: what the
+    host lacks to look at all. journal: what is about to be made, see journal.py.
+    """
+
+    rows: list[dict[str, str]] = field(default_factory=list)
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    packages: list[str] = field(default_factory=list)
+    journal: dict[str, Any] = field(default_factory=dict)
+    again: bool = False
+
+    def row(self, what: str, wanted: str, found: str, action: str) -> None:
+        """Add a line of the table."""
+        self.rows.append({"what": what, "wanted": wanted, "found": found, "action": action})
+
+    def step(self, kind: str, title: str, **values: Any) -> None:
+        """Add a step; `kind` says which task does it, `title` is what that task is called in the output."""
+        self.steps.append({"kind": kind, "title": title, **values})
+
+    def commands(self, title: str, *commands: list[str]) -> None:
+        """Add a step that is done by commands, one after the other."""
+        self.step("commands", title, commands=list(commands))
+
+    def about_to_make(self, what: str, devices: list[Block]) -> None:
+        """Note for the journal that `what` (`array:data`) will be made of devices that are empty now."""
+        self.journal[what] = {"devices": [{"device": block.lasting, "serial": block.serial or ""} for block in devices]}
+
+
+def lines(rows: list[dict[str, str]]) -> list[str]:
+    """Return the table as text, a heading first; nothing for no rows."""
+    if not rows:
+        return []
+    table = [COLUMNS, *(tuple(row[column] for column in COLUMNS) for row in rows)]
+    widths = [max(len(line[column]) for line in table) for column in range(len(COLUMNS) - 1)]
+    return ["  ".join([*(cell.ljust(width) for cell, width in zip(line, widths)), line[-1]]).rstrip() for line in table]
+
+
+def interrupted(state: State, what: str, block: Block, path: str = "") -> bool:
+    """Whether the journal says that `what` was being made on this very device; `path` is another name of it."""
+    noted = state.journal.get(what, {}).get("devices", [])
+    return any(
+        (entry.get("serial") and entry["serial"] == (block.serial or ""))
+        or entry.get("device") in (block.lasting, block.path, path or block.path)
+        for entry in noted
+    )
+
+
+def claim(plan: Plan, where: str, what: str, devices: list[Chosen], state: State, allow_destroy: bool) -> bool:
+    """Make sure that the devices may be written to, wiping first what may be wiped; False where the plan has to stop.
+
+    A device is free when nothing was found on it. One with signatures is wiped when the switch is on, a person named it, and the
+    kernel does not use it; or when only an unfinished `what` of ours is on it.
+    """
+    good = True
+    for device in devices:
+        block, use = device.block, selection.in_use(device.block, state)
+        if not use:
+            continue
+        if not selection.held(block, state) and interrupted(state, what, block) and _is_unfinished(what, block, state):
+            plan.commands(f"Clear the unfinished array from {block.said}", ["mdadm", "--zero-superblock", block.path])
+        elif allow_destroy and device.named and block.known_to_udev and not selection.held(block, state):
+            # Backups of what wipefs overwrites are kept in root's home: a few bytes that can save a mistaken disk.
+            pieces = [f"/dev/{part}" for part in block.parts]
+            plan.commands(f"Wipe {block.said}: {use}", ["wipefs", "--all", "--backup", *pieces, block.path])
+            plan.row(f"disk {block.said}", "empty", use, "WIPE")
+        else:
+            good = False
+            remedy = (
+                "free it first (unmount, stop or remove what uses it), or name another disk"
+                if selection.held(block, state) or not block.known_to_udev
+                else f"if nothing on it is needed, run 'wipefs --all {block.lasting}' on the host"
+                + (", or set storage_allow_destroy" if device.named else "")
+                + "; else name another disk"
+            )
+            plan.problems.append(f"{where}: {block.said} is not empty: {use}; {remedy}")
+    return good
+
+
+def _is_unfinished(what: str, block: Block, state: State) -> bool:
+    found = state.signatures.get(block.name, [])
+    name = what.partition(":")[2]
+    return (
+        what.startswith("array:")
+        and not block.parts
+        and bool(found)
+        and all(signature.type == ARRAY_MEMBER and signature.label.rpartition(":")[2] == name for signature in found)
+    )

@@ -1,0 +1,271 @@
+# Copyright (c) 2026, the mlops.onprem authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The volume group of a pool and its logical volumes: made, adopted, grown. Nothing is ever made smaller."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import sizes
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.lvm import Group, Volume
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, claim, interrupted
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import Base
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Absent, Chosen, held
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import GROUP_MEMBER
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import State
+
+# lvm's own defaults: an extent, and what it keeps at the start of a physical volume.
+EXTENT_BYTES = 4 * sizes.MIB
+START_BYTES = sizes.MIB
+# A physical volume ends on an extent and starts on a stripe: a device that is larger by more has grown.
+GROWN_BYTES = 64 * sizes.MIB
+THIN_POOL = "thinpool"
+
+
+def plan_group(
+    plan: Plan, pool: dict[str, Any], bases: list[Base], absent: list[Absent], state: State, allow_destroy: bool
+) -> Group | None:
+    """Plan the group and return it; one that this plan makes is returned with the extents that it will have."""
+    name, where = pool["name"], f"pool {pool['name']}"
+    group = state.groups.get(name)
+    wanted = f"group of {', '.join(base.block.name if base.block else base.path for base in bases)}"
+    if group is None:
+        if absent:
+            plan.problems.append(
+                f"{where}: {' and '.join(entry.entry for entry in absent)} is not in this host; check the name (ls -l /dev/disk/by-id)"
+            )
+            return None
+        if not _claim(plan, pool, bases, state, allow_destroy):
+            return None
+        plan.row(f"group {name}", wanted, "nothing", "make")
+        _group_step(plan, pool, f"Make group {name}", [base.path for base in bases])
+        plan.about_to_make(f"group:{name}", [base.block for base in bases if base.block])
+        plan.again = True
+        extents = sum(max(0, base.size_bytes - START_BYTES) // EXTENT_BYTES for base in bases)
+        return Group(name, EXTENT_BYTES, extents, extents)
+    return _existing(plan, pool, group, bases, absent, state, allow_destroy, wanted)
+
+
+def _existing(
+    plan: Plan,
+    pool: dict[str, Any],
+    group: Group,
+    bases: list[Base],
+    absent: list[Absent],
+    state: State,
+    allow_destroy: bool,
+    wanted: str,
+) -> Group | None:
+    name, where = pool["name"], f"pool {pool['name']}"
+    names = {base.block.name for base in bases if base.block}
+    there = {block.name for block in (state.at(member.path) for member in group.members if not member.missing) if block}
+    lost = [member.path for member in group.members if member.missing or state.at(member.path) is None]
+    if lost:
+        plan.problems.append(
+            f"{where}: group {name} lacks {len(lost)} of its disks ({', '.join(lost)}), and what was on them; connect them again, "
+            f"or mend the group by hand (vgreduce --removemissing {name}, lvs -o +devices {name})"
+        )
+        return None
+    foreign = sorted(there - names)
+    if foreign:
+        said = [state.blocks[member].said for member in foreign]
+        plan.problems.append(
+            f"{where}: group {name} also has {', '.join(said)}, which devices does not name; name it (a group never shrinks)"
+        )
+        return None
+    new = [base for base in bases if not base.block or base.block.name not in there]
+    if new and not _claim(plan, pool, new, state, allow_destroy):
+        return None
+    grown = any(member.device_bytes - member.size_bytes > GROWN_BYTES for member in group.members)
+    found = f"{sizes.shown(group.extents * group.extent_bytes)}, {sizes.shown(group.free_extents * group.extent_bytes)} free"
+    if new or grown:
+        _group_step(plan, pool, f"Grow group {name}", [base.path for base in bases])
+        if new:
+            plan.about_to_make(f"group:{name}", [base.block for base in new if base.block])
+        plan.again = True
+    elif absent:
+        plan.warnings.append(
+            f"pool {name}: {', '.join(entry.entry for entry in absent)} is not in this host, and group {name} is whole without it"
+        )
+    plan.row(f"group {name}", wanted, found, "grow" if new or grown else "keep")
+    return group
+
+
+def _group_step(plan: Plan, pool: dict[str, Any], title: str, paths: list[str]) -> None:
+    plan.step("group", title, group=pool["name"], devices=paths)
+
+
+def _claim(plan: Plan, pool: dict[str, Any], bases: list[Base], state: State, allow_destroy: bool) -> bool:
+    """Like plan.claim, for disks and arrays; a physical volume in no group that the journal knows is ours already."""
+    name = pool["name"]
+    good = True
+    for base in bases:
+        if base.block is None:
+            continue
+        found = state.signatures.get(base.block.name, [])
+        if found and all(entry.type == GROUP_MEMBER for entry in found):
+            owners = [
+                g.name
+                for g in state.groups.values()
+                if g.name and any(state.at(m.path) is base.block for m in g.members)
+            ]
+            if owners:
+                plan.problems.append(
+                    f"pool {name}: {base.block.said} is in group {owners[0]}; give the pool that name, or name another disk"
+                )
+                good = False
+                continue
+            if interrupted(state, f"group:{name}", base.block) and not held(base.block, state) and not base.block.parts:
+                continue
+        good = (
+            claim(plan, f"pool {name}", f"group:{name}", [Chosen(base.block, base.named)], state, allow_destroy)
+            and good
+        )
+    return good
+
+
+def plan_volumes(plan: Plan, pool: dict[str, Any], group: Group, members: int, state: State) -> dict[str, int]:
+    """Plan the volumes and return their sizes in bytes by name, those that this plan makes included.
+
+    `members` is how many devices a striped volume goes over. Steps are only planned when the group is as it shall be: before
+    that, sizes are estimates, good enough to see that something cannot fit.
+    """
+    name, where = pool["name"], f"pool {pool['name']}"
+    settled = not plan.again
+    extent, total = group.extent_bytes, group.extents
+    thick = [volume for volume in pool["volumes"] if volume["layout"] != "thin"]
+    thin = [volume for volume in pool["volumes"] if volume["layout"] == "thin"]
+    wanted: dict[str, int] = {}
+    if pool.get("thin_pool_size"):
+        wanted[THIN_POOL] = _extents(pool["thin_pool_size"], extent, total, 1)
+    # A striped volume keeps its stripes when disks are added to the group.
+    stripes = {
+        volume["name"]: group.volumes[volume["name"]].stripes
+        if volume["name"] in group.volumes
+        else (members if volume["layout"] == "striped" else 1)
+        for volume in thick
+    }
+    for volume in thick:
+        if volume["size"] != "rest":
+            wanted[volume["name"]] = _extents(volume["size"], extent, total, stripes[volume["name"]])
+        if volume["layout"] == "striped" and members < 2:
+            plan.problems.append(
+                f"{where}, volume {volume['name']}: layout striped needs at least two disks; the group has one"
+            )
+            return {}
+    more = {key: max(0, count - _has(group, key, extent)) for key, count in wanted.items()}
+    left = group.free_extents - sum(more.values())
+    if pool.get("thin_pool_size") and THIN_POOL not in group.volumes:
+        # Its metadata and the spare of these: 48 bytes a chunk (lvmthin(7)), in whole extents, twice.
+        left -= 2 * max(1, math.ceil(wanted[THIN_POOL] * extent / (64 * sizes.KIB) * 64 / extent))
+    if left < 0:
+        plan.problems.append(
+            f"{where}: its volumes want {sizes.shown((sum(more.values())) * extent)} more, and group {name} has "
+            f"{sizes.shown(group.free_extents * extent)} free of {sizes.shown(total * extent)}; make them smaller, or add disks"
+        )
+        return {}
+    rest = next((volume for volume in thick if volume["size"] == "rest"), None)
+    if rest:
+        count = _has(group, rest["name"], extent) + left
+        wanted[rest["name"]] = count - count % stripes[rest["name"]]
+        if not wanted[rest["name"]]:
+            plan.problems.append(f"{where}, volume {rest['name']}: the others leave nothing for it; make them smaller")
+            return {}
+    done: dict[str, int] = {}
+    if THIN_POOL in wanted:
+        done[THIN_POOL] = _volume(plan, pool, group, THIN_POOL, wanted[THIN_POOL], "thin pool", 1, settled)
+        if THIN_POOL not in group.volumes and rest and settled:
+            # What is left for the rest is known when lvm has made the pool's metadata.
+            plan.again = True
+            settled = False
+    for volume in thick:
+        key = volume["name"]
+        done[key] = _volume(plan, pool, group, key, wanted[key], volume["layout"], stripes[key], settled)
+    for volume in thin:
+        count = math.ceil(sizes.to_bytes(volume["size"]) / extent)
+        done[volume["name"]] = _volume(plan, pool, group, volume["name"], count, "thin", 1, settled)
+    promised = sum(done[volume["name"]] for volume in thin)
+    if thin and promised > done[THIN_POOL] and not all(volume["overcommit"] for volume in thin):
+        plan.problems.append(
+            f"{where}: the thin volumes promise {sizes.shown(promised)}, and their pool has {sizes.shown(done[THIN_POOL])}; make them smaller, or set "
+            "overcommit on each of them and watch how full the pool gets (a full one stops all writes)"
+        )
+    return done
+
+
+def _extents(size: str, extent: int, total: int, stripes: int) -> int:
+    share = sizes.percent(size)
+    if share is not None:
+        count = math.floor(total * share / 100)
+        return count - count % stripes
+    count = math.ceil(sizes.to_bytes(size) / extent)
+    return count + -count % stripes
+
+
+def _has(group: Group, name: str, extent: int) -> int:
+    return group.volumes[name].size_bytes // extent if name in group.volumes else 0
+
+
+def _volume(
+    plan: Plan, pool: dict[str, Any], group: Group, name: str, count: int, layout: str, stripes: int, settled: bool
+) -> int:
+    """Plan one volume of `count` extents; return the bytes that it has in the end."""
+    size = count * group.extent_bytes
+    here, wanted = f"pool {pool['name']}, volume {name}", f"{layout}, {sizes.shown(size)}"
+    what = f"volume {pool['name']}/{name}"
+    step = {
+        "group": pool["name"],
+        "volume": name,
+        "layout": layout,
+        "stripes": stripes,
+        "size": f"{size // sizes.MIB}m",
+    }
+    volume = group.volumes.get(name)
+    if volume is None:
+        plan.row(what, wanted, "nothing", "make")
+        if settled:
+            plan.step("volume", f"Make volume {pool['name']}/{name}", **step)
+        return size
+    problem = _differs(volume, layout)
+    if problem:
+        plan.problems.append(f"{here}: {problem}")
+        return volume.size_bytes
+    found = f"{layout}, {sizes.shown(volume.size_bytes)}" + (
+        f", {volume.data_percent:.0f} % full" if layout == "thin pool" else ""
+    )
+    # What a volume has more than it shall have is no more than the rounding of its stripes, or it would have to shrink.
+    if volume.size_bytes - size >= stripes * group.extent_bytes:
+        plan.problems.append(
+            f"{here}: it has {sizes.shown(volume.size_bytes)}, and size asks for {sizes.shown(size)}; a volume is never made smaller, so give "
+            "at least what it has"
+        )
+        return volume.size_bytes
+    if size - volume.size_bytes >= stripes * group.extent_bytes:
+        plan.row(what, wanted, found, "grow")
+        if settled:
+            plan.step("volume", f"Grow volume {pool['name']}/{name}", **step)
+        return size
+    plan.row(what, wanted, found, "keep")
+    return volume.size_bytes
+
+
+def _differs(volume: Volume, layout: str) -> str:
+    kinds = volume.layout.split(",")
+    found = (
+        "thin pool"
+        if "thin" in kinds and "pool" in kinds
+        else "thin"
+        if "thin" in kinds
+        else "striped"
+        if volume.stripes > 1
+        else "linear"
+    )
+    if not volume.active:
+        return "it is there and not active; activate it ('lvchange --activate y') or find out why it was switched off"
+    if not ({"linear", "striped", "thin"} & set(kinds)):
+        return f"it is there with layout {volume.layout}, which this role does not make; leave it to whoever made it, and use another name"
+    if found != layout:
+        return f"it is there with layout {found}, and layout asks for {layout}; set what is there"
+    return ""

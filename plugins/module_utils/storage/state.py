@@ -1,0 +1,126 @@
+# Copyright (c) 2026, the mlops.onprem authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host's disks hold now, read once; the planning works on this alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware import mounts
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import MIB, Tree
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import blocks, fstab, journal, lvm, signatures
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import FileSystem, Signature
+
+# (arguments) -> (return code, output, errors)
+Run = Callable[[list[str]], "tuple[int, str, str]"]
+# program -> package key; what each kind of pool needs
+PROGRAMS = {
+    "mdadm": "mdadm",
+    "lvm": "lvm2",
+    "mkfs.xfs": "xfsprogs",
+    "mkfs.ext4": "e2fsprogs",
+    "thin_check": "thin-provisioning-tools",
+}
+# How many names of a directory that is not empty are told.
+ENTRIES_SHOWN = 3
+
+
+class Unreadable(Exception):
+    """The host's state cannot be read, so that nothing may be planned; says what and why."""
+
+
+@dataclass
+class State:
+    """Everything that a plan depends on. `entries` are the names in the wanted mount points that are directories now."""
+
+    blocks: dict[str, Block] = field(default_factory=dict)
+    signatures: dict[str, list[Signature]] = field(default_factory=dict)
+    file_systems: dict[str, FileSystem] = field(default_factory=dict)
+    groups: dict[str, lvm.Group] = field(default_factory=dict)
+    fstab: dict[str, fstab.Entry] = field(default_factory=dict)
+    mounts: list[mounts.Mount] = field(default_factory=list)
+    entries: dict[str, list[str]] = field(default_factory=dict)
+    programs: set[str] = field(default_factory=set)
+    journal: dict[str, Any] = field(default_factory=dict)
+
+    def at(self, path: str) -> Block | None:
+        """Return the block device that a path names: a kernel name, a lasting name, or a mapped device."""
+        for block in self.blocks.values():
+            if (
+                path == block.path
+                or path in block.links
+                or (block.mapped_name and path == f"/dev/mapper/{block.mapped_name}")
+            ):
+                return block
+        return None
+
+    def volume(self, group: str, name: str) -> Block | None:
+        """Return the block device of a logical volume; None where it is not there or not active."""
+        mapped = f"{group.replace('-', '--')}-{name.replace('-', '--')}"
+        return next((block for block in self.blocks.values() if block.mapped_name == mapped), None)
+
+
+def find_programs() -> set[str]:
+    """Return which of PROGRAMS are there; sbin is not on every PATH."""
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/local/sbin", "/usr/sbin", "/sbin"])
+    return {name for name in PROGRAMS if shutil.which(name, path=path)}
+
+
+def _head(path: str) -> bytes:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return b""
+    try:
+        return os.pread(handle, signatures.HEAD_BYTES, 0)
+    except OSError:
+        return b""
+    finally:
+        os.close(handle)
+
+
+def gather(run: Run, mount_points: list[str], journal_path: str) -> State:
+    """Read the running host. Raises Unreadable when a device's content or the volume groups cannot be told."""
+    tree = Tree("/")
+    table = mounts.read(tree)
+    found = blocks.read(tree, table)
+    state = State(
+        blocks=found,
+        fstab=fstab.parse(tree.text(fstab.PATH, MIB)),
+        mounts=table,
+        programs=find_programs(),
+        journal=journal.read(journal_path),
+    )
+    # Devices that are there in sysfs and not in /dev are a container's host's: nothing of them can be read or written.
+    present = [name for name, block in found.items() if Path(block.path).exists()]
+    for name in set(found) - set(present):
+        found[name].known_to_udev = False
+    if present:
+        code, out, err = run(["wipefs", "--json", "--noheadings", "--no-act", *(found[name].path for name in present)])
+        if code != 0:
+            raise Unreadable(f"wipefs cannot read what is on the disks: {err.strip() or f'it ended with {code}'}")
+        state.signatures = signatures.parse_wipefs(out)
+    for name in present:
+        for signature in state.signatures.get(name, []):
+            if signature.type in signatures.FILE_SYSTEMS:
+                system = signatures.parse_superblock(_head(found[name].path), signature)
+                if system is not None:
+                    state.file_systems[name] = system
+    if "lvm" in state.programs:
+        code, out, err = run(lvm.ARGUMENTS)
+        if code != 0:
+            raise Unreadable(f"lvm cannot read the volume groups: {err.strip() or f'it ended with {code}'}")
+        state.groups = lvm.parse(out)
+    for path in mount_points:
+        if Path(path).is_dir():
+            state.entries[path] = sorted(entry.name for entry in Path(path).iterdir())[: ENTRIES_SHOWN + 1]
+        elif os.path.lexists(path):
+            state.entries[path] = ["(not a directory)"]
+    return state

@@ -1,0 +1,243 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.onprem authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Plan a host's disks: what is there, what is wanted, what would have to be done, and what must not be."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: storage_plan
+short_description: Plan arrays, volumes, file systems and mounts without touching them
+version_added: 0.1.0
+extends_documentation_fragment:
+  - mlops.onprem.attributes
+description:
+  - Reads what a host's disks hold, compares it with the wanted pools, and returns the steps from one to the other, for tasks to do.
+  - Fails, with all reasons at once, where a step would destroy data, where something that exists differs, or where the input cannot work.
+  - Writes nothing to any disk. Outside of check mode it notes in O(journal) what the steps are about to make, so that an interrupted run is
+    completed by the next.
+author:
+  - The mlops.onprem authors (@mlops-onprem)
+options:
+  pools:
+    description: Disks and what is made of them; the same as C(storage_pools) of the role P(mlops.onprem.storage#role).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      name: {description: Name of the pool., type: str, required: true}
+      devices: {description: The disks., type: list, elements: raw, required: true}
+      raid:
+        description: An array of the disks.
+        type: dict
+        suboptions:
+          level: {description: Level., type: int, required: true, choices: [0, 1, 5, 6, 10]}
+          spares: {description: How many disks wait for one to fail., type: int, default: 0}
+          chunk_size: {description: Stripe unit., type: str}
+      thin_pool_size: {description: Size of the pool of thin volumes., type: str}
+      volumes:
+        description: Logical volumes.
+        type: list
+        elements: dict
+        suboptions:
+          name: {description: Name., type: str, required: true}
+          size: {description: "Size, V(60%) or V(rest).", type: str, required: true}
+          layout: {description: How it lies on the disks., type: str, default: linear, choices: [linear, striped, thin]}
+          overcommit: {description: Whether thin volumes may promise more than there is., type: bool, default: false}
+          filesystem: {description: File system., type: str, default: xfs, choices: [xfs, ext4]}
+          mkfs_options: {description: Other options of mkfs., type: list, elements: str, default: []}
+          mount: {description: Mount point., type: path, required: true}
+          mount_options: {description: Other mount options., type: list, elements: str, default: []}
+      filesystem: {description: File system of a pool without volumes., type: str, default: xfs, choices: [xfs, ext4]}
+      mkfs_options: {description: Other options of mkfs., type: list, elements: str, default: []}
+      mount: {description: Mount point of a pool without volumes., type: path}
+      mount_options: {description: Other mount options., type: list, elements: str, default: []}
+  quotas:
+    description: Directories that have a quota; the file systems that hold them are mounted with project quotas.
+    type: list
+    elements: path
+    default: []
+  allow_destroy:
+    description: Whether disks that are named, and not in use, lose the signatures that are on them.
+    type: bool
+    default: false
+  state:
+    description: V(absent) plans the removal of the mounts, and with O(remove_data) and O(allow_destroy) of all the rest.
+    type: str
+    choices: [present, absent]
+    default: present
+  remove_data:
+    description: With O(state=absent) and O(allow_destroy), whether volumes, arrays and signatures are removed, too.
+    type: bool
+    default: false
+  journal:
+    description: File on the host that records what is about to be made.
+    type: path
+    default: /var/lib/mlops-onprem/storage/journal.json
+attributes:
+  check_mode:
+    description: The same plan; the journal is not written.
+    support: full
+  diff_mode:
+    description: The table of the plan is the diff.
+    support: full
+  platform:
+    platforms: Linux
+"""
+
+EXAMPLES = r"""
+- name: See what a disk would become
+  mlops.onprem.storage_plan:
+    pools:
+      - name: scratch
+        devices:
+          - select: {kind: nvme, min_size: 1.5 TB, count: 1}
+        mount: /srv/mlops/scratch
+  check_mode: true
+  register: plan
+
+- name: Show it
+  ansible.builtin.debug:
+    var: plan.lines
+"""
+
+RETURN = r"""
+rows:
+  description: One for each object, with what, wanted, found and action.
+  returned: always
+  type: list
+  elements: dict
+lines:
+  description: The rows as a table of text.
+  returned: always
+  type: list
+  elements: str
+steps:
+  description: What has to be done, in this order. Each has kind (commands, group, volume, filesystem, mount, grow, unmount) and title.
+  returned: always
+  type: list
+  elements: dict
+problems:
+  description: Why nothing may be done; empty where something may.
+  returned: always
+  type: list
+  elements: str
+warnings_for_people:
+  description: What is wrong and not mended by the steps, such as a degraded array.
+  returned: always
+  type: list
+  elements: str
+packages:
+  description: What the host lacks to be looked at. There are no steps until these are installed.
+  returned: always
+  type: list
+  elements: str
+again:
+  description: Whether the plan has to be made again after the steps, since what comes then is not known before.
+  returned: always
+  type: bool
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import inputs, journal, plan_pools, plan_removal
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, lines
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import (
+    PROGRAMS,
+    Unreadable,
+    find_programs,
+    gather,
+)
+
+FILE_SYSTEM = {
+    "filesystem": {"type": "str", "default": "xfs", "choices": ["xfs", "ext4"]},
+    "mkfs_options": {"type": "list", "elements": "str", "default": []},
+    "mount_options": {"type": "list", "elements": "str", "default": []},
+}
+VOLUME = {
+    "name": {"type": "str", "required": True},
+    "size": {"type": "str", "required": True},
+    "layout": {"type": "str", "default": "linear", "choices": ["linear", "striped", "thin"]},
+    "overcommit": {"type": "bool", "default": False},
+    "mount": {"type": "path", "required": True},
+    **FILE_SYSTEM,
+}
+RAID = {
+    "level": {"type": "int", "required": True, "choices": [0, 1, 5, 6, 10]},
+    "spares": {"type": "int", "default": 0},
+    "chunk_size": {"type": "str"},
+}
+POOL = {
+    "name": {"type": "str", "required": True},
+    "devices": {"type": "list", "elements": "raw", "required": True},
+    "raid": {"type": "dict", "options": RAID},
+    "thin_pool_size": {"type": "str"},
+    "volumes": {"type": "list", "elements": "dict", "options": VOLUME},
+    "mount": {"type": "path"},
+    **FILE_SYSTEM,
+}
+
+
+def _plan(module: AnsibleModule) -> Plan:
+    options = module.params
+    pools = options["pools"]
+    wrong = inputs.problems(pools)
+    if wrong or not pools:
+        return Plan(problems=wrong)
+    programs = find_programs()
+    lacking = [PROGRAMS[program] for program in plan_pools.needed_programs(pools) if program not in programs]
+    if lacking and not module.check_mode and options["state"] == "present":
+        # Without lvm, nobody can say what is in a group: first the programs, then the plan.
+        return Plan(packages=lacking)
+
+    def run(arguments: list[str]) -> tuple[int, str, str]:
+        code, out, err = module.run_command(arguments, environ_update={"LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"})
+        return int(code), str(out), str(err)
+
+    mounts = [mount.rstrip("/") for pool in pools for _place, mount in inputs.mount_points(pool)]
+    state = gather(run, mounts, options["journal"])
+    if options["state"] == "absent":
+        return plan_removal.remove(pools, state, options["remove_data"] and options["allow_destroy"])
+    return plan_pools.make(pools, options["quotas"], state, options["allow_destroy"])
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "pools": {"type": "list", "elements": "dict", "options": POOL, "default": []},
+            "quotas": {"type": "list", "elements": "path", "default": []},
+            "allow_destroy": {"type": "bool", "default": False},
+            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+            "remove_data": {"type": "bool", "default": False},
+            "journal": {"type": "path", "default": journal.PATH},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        plan = _plan(module)
+    except Unreadable as error:
+        plan = Plan(problems=[str(error)])
+    # What is interrupted stays noted until a plan finds nothing left to make.
+    waiting = plan.packages or plan.problems
+    if not module.check_mode and not waiting and module.params["pools"]:
+        noted = journal.read(module.params["journal"])
+        journal.write(module.params["journal"], {**noted, **plan.journal} if plan.steps else {})
+    table = lines(plan.rows)
+    result = {
+        "rows": plan.rows,
+        "lines": table,
+        "steps": [] if plan.problems else plan.steps,
+        "problems": plan.problems,
+        "warnings_for_people": plan.warnings,
+        "packages": plan.packages,
+        "again": plan.again,
+    }
+    if plan.problems:
+        module.fail_json(msg="; ".join(plan.problems) + ". Nothing was changed.", changed=False, **result)
+    changed = bool(plan.steps or plan.packages)
+    diff = {"before": "", "after": "\n".join(table) + "\n"} if changed and table else {"before": "", "after": ""}
+    module.exit_json(changed=False, diff=diff, **result)
+
+
+if __name__ == "__main__":
+    main()
