@@ -38,6 +38,13 @@ def options_of(filesystem: str, extra: list[str], quota: bool) -> list[str]:
     return options
 
 
+def announce(plan: Plan, wish: dict[str, Any], size: int, quota: bool) -> None:
+    """Show what will be made on a device that is not there yet."""
+    mount, kind = wish["mount"].rstrip("/"), wish["filesystem"]
+    plan.row(f"file system {mount}", f"{kind}, {sizes.shown(size)}", "nothing", "make")
+    plan.row(f"mount {mount}", ",".join(options_of(kind, wish["mount_options"], quota)), "not mounted", "mount")
+
+
 def plan_file_system(
     plan: Plan, where: str, wish: dict[str, Any], base: Base, quota: bool, state: State, allow_destroy: bool
 ) -> None:
