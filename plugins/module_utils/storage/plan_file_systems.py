@@ -97,10 +97,8 @@ def plan_file_system(
         uuid=identity,
         again=bool(system),
     )
-    plan.journal[key] = {
-        "devices": [{"device": block.lasting if block else base.path, "serial": (block.serial or "") if block else ""}],
-        "uuid": identity,
-    }
+    plan.about_to_make(key, [block.identity if block and block.kind != "dm" else (base.path, "")])
+    plan.journal[key]["uuid"] = identity
     _mount(plan, where, wish, identity, block, quota, state)
 
 
