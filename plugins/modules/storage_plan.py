@@ -217,11 +217,11 @@ def main() -> None:
         plan = _plan(module)
     except Unreadable as error:
         plan = Plan(problems=[str(error)])
-    # What is interrupted stays noted until a plan finds nothing left to make.
-    waiting = plan.packages or plan.problems
-    if not module.check_mode and not waiting and module.params["pools"]:
-        noted = journal.read(module.params["journal"])
-        journal.write(module.params["journal"], {**noted, **plan.journal} if plan.steps else {})
+    if not module.check_mode and module.params["pools"]:
+        before = journal.read(module.params["journal"])
+        after = plan.noted(before)
+        if after != before:
+            journal.write(module.params["journal"], after)
     table = lines(plan.rows)
     result = {
         "rows": plan.rows,

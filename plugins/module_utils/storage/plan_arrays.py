@@ -69,11 +69,14 @@ def plan_array(
             return _existing(plan, pool, arrays[0], array, chosen, absent, state, allow_destroy, wanted)
         return _half(plan, pool, arrays[0], chosen, absent, state, allow_destroy, wanted)
     members = [device for device in chosen if _member_of(pool, device.block, state)]
-    if members and len(members) == len(chosen):
+    ours = all(interrupted(state, f"array:{pool['name']}", device.block) for device in chosen)
+    # Where only some are members, the others were added or put in place of lost ones. The members may hold all the data there is,
+    # and are never made anew, unless it was their making that was interrupted.
+    if members and (len(members) == len(chosen) or not ours):
         plan.row(f"array {pool['name']}", wanted, "there, not running", "start")
         plan.commands(
             f"Start array {pool['name']}",
-            ["mdadm", "--assemble", f"/dev/md/{pool['name']}", *(device.block.path for device in chosen)],
+            ["mdadm", "--assemble", f"/dev/md/{pool['name']}", *(device.block.path for device in members)],
             ["udevadm", "settle"],
         )
         plan.again = True
@@ -126,7 +129,7 @@ def _new(
         command.append("--bitmap=internal")
     plan.row(f"array {name}", wanted, "nothing", "make")
     plan.commands(f"Make array {name}", [*command, *(block.path for block in blocks)], ["udevadm", "settle"])
-    plan.about_to_make(f"array:{name}", blocks)
+    plan.about_to_make(f"array:{name}", [(block.path, block) for block in blocks])
     plan.again = True
     return Base(f"/dev/md/{name}", size_of(raid["level"], [block.size_bytes for block in blocks][:active]))
 
@@ -143,6 +146,14 @@ def _half(
 ) -> Base | None:
     """An array that does not run: one whose making was interrupted, or one that lacks too many disks."""
     name = pool["name"]
+    foreign = set(block.array.members if block.array else {}) - {device.block.name for device in chosen}
+    if foreign:
+        said = [state.blocks[member].said if member in state.blocks else member for member in sorted(foreign)]
+        plan.problems.append(
+            f"pool {name}: array {block.name} does not run, and has {', '.join(said)}, which devices does not name; name it, or give the pool "
+            "another name"
+        )
+        return None
     ours = all(interrupted(state, f"array:{name}", device.block) for device in chosen)
     # mdadm writes all superblocks before it starts an array: while one is missing, nothing was ever on it.
     blank = [device for device in chosen if not state.signatures.get(device.block.name)]
@@ -155,7 +166,7 @@ def _half(
             *(["mdadm", "--zero-superblock", device.block.path] for device in members),
             ["udevadm", "settle"],
         )
-        plan.about_to_make(f"array:{name}", [device.block for device in chosen])
+        plan.about_to_make(f"array:{name}", [(device.block.path, device.block) for device in chosen])
         plan.again = True
         return None
     plan.problems.append(
@@ -198,6 +209,8 @@ def _existing(
         )
         return None
     new = [device for device in chosen if device.block.name not in array.members]
+    if not new:
+        plan.whole.add(f"array:{name}")
     active = len(chosen) + len(absent) - raid["spares"]
     if active < array.slots:
         plan.problems.append(

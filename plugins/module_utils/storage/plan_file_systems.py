@@ -50,9 +50,9 @@ def plan_file_system(
     found = state.signatures.get(block.name, []) if block else []
     system = state.file_systems.get(block.name) if block else None
     if block and (not found or not any(entry.type == kind for entry in found) or len(found) > 1):
-        device = [Chosen(block, base.named)]
         # A volume or array of ours with a signature is never wiped: only disks, which a person named.
-        if not claim(plan, where, key, device, state, allow_destroy and block.kind in ("disk", "part")):
+        device = [Chosen(block, base.named and block.kind in ("disk", "part"))]
+        if not claim(plan, where, key, device, state, allow_destroy):
             return
         found, system = [], None
     if system and system.half_made:
@@ -63,6 +63,7 @@ def plan_file_system(
             return
         found = []
     if found and block:
+        plan.whole.add(key)
         identity = system.uuid if system else found[0].uuid
         size = system.size_bytes if system else 0
         grow = size and base.size_bytes - size > GROWN_BYTES

@@ -41,7 +41,7 @@ def plan_group(
             return None
         plan.row(f"group {name}", wanted, "nothing", "make")
         _group_step(plan, pool, f"Make group {name}", [base.path for base in bases])
-        plan.about_to_make(f"group:{name}", [base.block for base in bases if base.block])
+        plan.about_to_make(f"group:{name}", [(base.path, base.block) for base in bases])
         plan.again = True
         extents = sum(max(0, base.size_bytes - START_BYTES) // EXTENT_BYTES for base in bases)
         return Group(name, EXTENT_BYTES, extents, extents)
@@ -76,14 +76,16 @@ def _existing(
         )
         return None
     new = [base for base in bases if not base.block or base.block.name not in there]
-    if new and not _claim(plan, pool, new, state, allow_destroy):
+    if not new:
+        plan.whole.add(f"group:{name}")
+    elif not _claim(plan, pool, new, state, allow_destroy):
         return None
     grown = any(member.device_bytes - member.size_bytes > GROWN_BYTES for member in group.members)
     found = f"{sizes.shown(group.extents * group.extent_bytes)}, {sizes.shown(group.free_extents * group.extent_bytes)} free"
     if new or grown:
         _group_step(plan, pool, f"Grow group {name}", [base.path for base in bases])
         if new:
-            plan.about_to_make(f"group:{name}", [base.block for base in new if base.block])
+            plan.about_to_make(f"group:{name}", [(base.path, base.block) for base in new])
         plan.again = True
     elif absent:
         plan.warnings.append(
@@ -117,12 +119,11 @@ def _claim(plan: Plan, pool: dict[str, Any], bases: list[Base], state: State, al
                 )
                 good = False
                 continue
-            if interrupted(state, f"group:{name}", base.block) and not held(base.block, state) and not base.block.parts:
+            if interrupted(state, f"group:{name}", base.block, f"/dev/md/{name}") and not held(base.block, state) and not base.block.parts:
                 continue
-        good = (
-            claim(plan, f"pool {name}", f"group:{name}", [Chosen(base.block, base.named)], state, allow_destroy)
-            and good
-        )
+        # An array of ours is never wiped: only disks, which a person named.
+        device = Chosen(base.block, base.named and base.block.kind in ("disk", "part"))
+        good = claim(plan, f"pool {name}", f"group:{name}", [device], state, allow_destroy) and good
     return good
 
 
