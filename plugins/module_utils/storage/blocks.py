@@ -78,7 +78,10 @@ class Block:
 
 
 def _rank(link: str) -> tuple[int, str]:
-    order = ("/by-id/wwn-", "/by-id/nvme-eui.", "/by-id/nvme-", "/by-id/", "/by-partuuid/", "/by-path/")
+    order = ("/by-id/wwn-", "/by-id/nvme-eui.", "/by-id/nvme-", "/by-id/", "/by-partuuid/", "/by-path/", "/md/")
+    # Names that come and go with what is written on the device say nothing of the device itself.
+    if "/by-id/lvm-pv-uuid-" in link:
+        return len(order), link
     return next((i for i, start in enumerate(order) if start in link), len(order)), link
 
 
@@ -127,7 +130,7 @@ def _one(tree: Tree, place: str, name: str, table: list[Mount], swaps: set[str])
         numa_node=pci.numa_node(tree, place + "/device"),
         read_only=tree.text(place + "/ro") == "1",
         removable=tree.text(place + "/removable") == "1",
-        links=sorted("/dev/" + link for link in udev["S"] if link.startswith("disk/by-")),
+        links=sorted("/dev/" + link for link in udev["S"] if link.startswith(("disk/by-", "md/"))),
         holders=tree.names(place + "/holders"),
         slaves=tree.names(place + "/slaves"),
         known_to_udev=entry is not None,

@@ -28,6 +28,9 @@ PROGRAMS = {
     "mkfs.ext4": "e2fsprogs",
     "thin_check": "thin-provisioning-tools",
 }
+# What a line in fstab can name a device by (fstab(5)); each is a folder below /dev/disk, too.
+_TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
+_QUOTES = "\"'"
 # How many names of a directory that is not empty are told.
 ENTRIES_SHOWN = 3
 
@@ -51,13 +54,21 @@ class State:
     journal: dict[str, Any] = field(default_factory=dict)
 
     def at(self, path: str) -> Block | None:
-        """Return the block device that a path names: a kernel name, a lasting name, or a mapped device."""
+        """Return the block device that a path, or the first field of a line in fstab (`UUID=…`), names; None for any other."""
+        tag, equals, value = path.partition("=")
+        if equals and tag.upper() in _TAGS:
+            path = f"/dev/disk/by-{tag.lower()}/{value.strip(_QUOTES)}"
+        paths = {path}
+        if path.startswith("/dev/") and path.count("/") == 3:
+            # LVM's own link to a volume, which udev does not keep with those of disks.
+            group, volume = path[len("/dev/") :].split("/")
+            paths.add(f"/dev/mapper/{group.replace('-', '--')}-{volume.replace('-', '--')}")
         for block in self.blocks.values():
-            if (
-                path == block.path
-                or path in block.links
-                or (block.mapped_name and path == f"/dev/mapper/{block.mapped_name}")
-            ):
+            mapped = f"/dev/mapper/{block.mapped_name}" if block.mapped_name else ""
+            if paths & {block.path, mapped, *block.links}:
+                return block
+            system = self.file_systems.get(block.name)
+            if system and path == f"/dev/disk/by-uuid/{system.uuid}":
                 return block
         return None
 
