@@ -57,6 +57,11 @@ class Block:
     swap: bool = False
     # Whether udev has seen it: without that, nobody can say that nothing is on it.
     known_to_udev: bool = False
+    # Why it could not be read, as the kernel says it; empty where it could.
+    unreadable: str = ""
+    # Whether somebody has it for himself without a mount, holder or swap that shows it: ZFS, a second disk of btrfs, an external
+    # journal, an iSCSI target, or a mount in a container.
+    claimed: bool = False
     mapped_name: str = ""
     mapped_uuid: str = ""
     array: Array | None = None

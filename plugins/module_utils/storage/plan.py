@@ -112,8 +112,10 @@ def claim(plan: Plan, where: str, what: str, devices: list[Chosen], state: State
         else:
             good = False
             remedy = (
-                "free it first (unmount, stop or remove what uses it), or name another disk"
-                if selection.held(block, state) or not block.known_to_udev
+                "name another disk"
+                if block.unreadable or block.read_only or not block.known_to_udev
+                else "free it first (unmount, stop or remove what uses it), or name another disk"
+                if selection.held(block, state)
                 else f"if nothing on it is needed, run 'wipefs --all {block.lasting}' on the host"
                 + (", or set storage_allow_destroy" if device.named else "")
                 + "; else name another disk"

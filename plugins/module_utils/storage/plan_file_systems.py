@@ -13,7 +13,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, claim, interrupted
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import Base
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Chosen
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import ENTRIES_SHOWN, State
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import ENTRIES_SHOWN, NO_DIRECTORY, State
 
 # A file system ends on a block group or an allocation group: a device that is larger by more has grown. xfs asks for 64 blocks
 # (xfs_growfs), ext4 drops a last group that is smaller than its own tables (at most some 1,600 blocks).
@@ -126,6 +126,9 @@ def _mount(
             )
             return
     inside = state.entries.get(mount, [])
+    if inside == [NO_DIRECTORY]:
+        plan.problems.append(f"{where}: {mount} is there and no directory; move it away first, or mount elsewhere")
+        return
     if inside and not mounted:
         more = " and more" if len(inside) > ENTRIES_SHOWN else ""
         plan.problems.append(

@@ -119,7 +119,11 @@ def _claim(plan: Plan, pool: dict[str, Any], bases: list[Base], state: State, al
                 )
                 good = False
                 continue
-            if interrupted(state, f"group:{name}", base.block, f"/dev/md/{name}") and not held(base.block, state) and not base.block.parts:
+            if (
+                interrupted(state, f"group:{name}", base.block, f"/dev/md/{name}")
+                and not held(base.block, state)
+                and not base.block.parts
+            ):
                 continue
         # An array of ours is never wiped: only disks, which a person named.
         device = Chosen(base.block, base.named and base.block.kind in ("disk", "part"))

@@ -67,9 +67,7 @@ def _unmount(plan: Plan, where: str, mount: str, pool: dict[str, Any], disks: li
 def _pool(plan: Plan, pool: dict[str, Any], disks: list[Block], state: State) -> None:
     name, group = pool["name"], state.groups.get(pool["name"])
     names = {block.name for block in disks}
-    arrays = [
-        block for block in state.blocks.values() if pool.get("raid") and block.array and block.array.name == name
-    ]
+    arrays = [block for block in state.blocks.values() if pool.get("raid") and block.array and block.array.name == name]
     for block in arrays:
         others = sorted(set(block.array.members if block.array else {}) - names)
         if others:
@@ -121,6 +119,8 @@ def _holds_only_the_pool(pool: dict[str, Any], block: Block, state: State) -> bo
     if pool.get("raid"):
         return owned(pool, block, state) and all(entry.type == ARRAY_MEMBER for entry in found)
     if pool.get("volumes"):
-        groups = {group.name for group in state.groups.values() if any(state.at(m.path) is block for m in group.members)}
+        groups = {
+            group.name for group in state.groups.values() if any(state.at(m.path) is block for m in group.members)
+        }
         return all(entry.type == GROUP_MEMBER for entry in found) and groups <= {"", pool["name"]}
     return owned(pool, block, state) and all(entry.type == pool["filesystem"] for entry in found)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import inputs, sizes
@@ -158,6 +158,10 @@ def in_use(block: Block, state: State) -> str:
     )
     if block.read_only:
         reasons.append("read-only")
+    if block.claimed and not held(replace(block, claimed=False), state):
+        reasons.append("claimed by the kernel or a program, though it is not mounted here")
+    if block.unreadable:
+        reasons.append(f"it cannot be read ({block.unreadable}), so what is on it cannot be told")
     if not block.known_to_udev:
         reasons.append("udev does not know it, so what is on it cannot be told")
     return "; ".join(reasons)
@@ -175,5 +179,7 @@ def held(block: Block, state: State) -> bool:
         or block.swap
         or block.holders
         or block.read_only
+        or block.claimed
+        or block.unreadable
         or any(held(state.blocks[part], state) for part in block.parts if part in state.blocks)
     )

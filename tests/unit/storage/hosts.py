@@ -66,9 +66,13 @@ class Host:
         return self
 
     def part(self, name: str, size: str = "10 GiB") -> Host:
-        disk = self.state.blocks[name.rstrip("0123456789").removesuffix("p") if "nvme" in name else name.rstrip("0123456789")]
+        disk = self.state.blocks[
+            name.rstrip("0123456789").removesuffix("p") if "nvme" in name else name.rstrip("0123456789")
+        ]
         links = [f"/dev/disk/by-partuuid/{name}-0001"]
-        self._enter(name, "part", sizes.to_bytes(size), media=disk.media, serial=disk.serial, disk=disk.name, links=links)
+        self._enter(
+            name, "part", sizes.to_bytes(size), media=disk.media, serial=disk.serial, disk=disk.name, links=links
+        )
         disk.parts.append(name)
         return self
 

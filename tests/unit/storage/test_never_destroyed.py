@@ -19,7 +19,9 @@ def test_a_file_system_on_an_array_is_not_wiped_for_a_group_whatever_the_switch_
         wish = pool("data", *devices, level=1, volumes=[volume("v", "rest", "/srv/v")])
         plan = plan_pools.make([wish], [], host.state, allow_destroy=True)
         problem = only_problem(plan)
-        assert problem.startswith("pool data: md127 is not empty: ext4 signature; if nothing on it is needed, run 'wipefs")
+        assert problem.startswith(
+            "pool data: md127 is not empty: ext4 signature; if nothing on it is needed, run 'wipefs"
+        )
         assert "storage_allow_destroy" not in problem
 
 
@@ -63,7 +65,9 @@ def test_a_record_that_is_older_than_the_array_frees_no_disk():
 
 def test_a_record_with_another_serial_frees_no_disk():
     host = Host().disks("sdb sdc").signature("sdb", "linux_raid_member", "data")
-    host.state.journal = {"array:data": {"devices": [{"device": "/dev/sdb", "serial": "OLD"}, {"device": "/dev/sdc", "serial": "SDC"}]}}
+    host.state.journal = {
+        "array:data": {"devices": [{"device": "/dev/sdb", "serial": "OLD"}, {"device": "/dev/sdc", "serial": "SDC"}]}
+    }
     plan = plan_pools.make([pool("data", "SDB", "SDC", level=1, mount="/srv/v")], [], host.state)
     assert not any("--zero-superblock" in command for step in plan.steps for command in step.get("commands", []))
 

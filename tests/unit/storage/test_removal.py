@@ -18,7 +18,12 @@ def commands(plan) -> list[list[str]]:
 
 
 def whole(**more: Any) -> Host:
-    host = Host().disks("sdb sdc sdd sde").array("md127", "data", 1, "sdb", "sdc").group("data", "md127", v=("linear", 2560), **more)
+    host = (
+        Host()
+        .disks("sdb sdc sdd sde")
+        .array("md127", "data", 1, "sdb", "sdc")
+        .group("data", "md127", v=("linear", 2560), **more)
+    )
     return host.file_system(host.named("data-v"), at="/srv/v").fstab("UUID=dm-0-0000-uuid", "/srv/v")
 
 
@@ -31,7 +36,14 @@ def test_with_both_switches_all_layers_go_from_the_top():
     plan = plan_removal.remove([WISH], whole().state, data=True)
     assert plan.problems == []
     assert [step["kind"] for step in plan.steps] == ["unmount", "commands", "commands", "commands"]
-    assert [command[0] for command in commands(plan)] == ["vgremove", "pvremove", "wipefs", "mdadm", "wipefs", "udevadm"]
+    assert [command[0] for command in commands(plan)] == [
+        "vgremove",
+        "pvremove",
+        "wipefs",
+        "mdadm",
+        "wipefs",
+        "udevadm",
+    ]
     assert commands(plan)[4][-2:] == ["/dev/sdb", "/dev/sdc"]
 
 
@@ -70,7 +82,9 @@ def test_what_somebody_else_mounted_there_stays():
     host = Host().disks("sdb sdc sdd").file_system("sdd", at="/srv/v").fstab("UUID=sdd-0000-uuid", "/srv/v")
     plan = plan_removal.remove([PLAIN], host.state, data=True)
     assert plan.steps == []
-    assert plan.warnings == ["pool data, volume v: at /srv/v, /dev/sdd is mounted, which is none of the pool's; it stays"]
+    assert plan.warnings == [
+        "pool data, volume v: at /srv/v, /dev/sdd is mounted, which is none of the pool's; it stays"
+    ]
 
 
 def test_a_line_of_somebody_elses_disk_stays_in_fstab():
@@ -84,7 +98,9 @@ def test_a_line_of_a_disk_that_is_gone_is_removed():
 
 
 def test_a_disk_that_the_record_names_and_that_holds_something_else_by_now_is_not_wiped():
-    host = Host().disks("sdb sdc").journal("group:data", "sdb", "sdc").file_system("sdb").signature("sdc", "LVM2_member")
+    host = (
+        Host().disks("sdb sdc").journal("group:data", "sdb", "sdc").file_system("sdb").signature("sdc", "LVM2_member")
+    )
     plan = plan_removal.remove([PLAIN], host.state, data=True)
     assert [command[-1] for command in commands(plan) if command[0] == "wipefs"] == ["/dev/sdc"]
 
@@ -104,7 +120,10 @@ def test_a_pool_of_one_file_system_is_unmounted_and_its_disk_wiped():
 def test_deeper_mounts_go_first():
     host = Host().disks("sdb sdc").file_system("sdb", at="/srv/v").file_system("sdc", at="/srv/v/w")
     pools = [pool("one", "SDB", mount="/srv/v"), pool("two", "SDC", mount="/srv/v/w")]
-    assert [step["mount"] for step in plan_removal.remove(pools, host.state, data=False).steps] == ["/srv/v/w", "/srv/v"]
+    assert [step["mount"] for step in plan_removal.remove(pools, host.state, data=False).steps] == [
+        "/srv/v/w",
+        "/srv/v",
+    ]
 
 
 def test_bad_input_plans_nothing():
