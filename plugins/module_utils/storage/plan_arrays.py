@@ -169,6 +169,12 @@ def _half(
         plan.about_to_make(f"array:{name}", [(device.block.path, device.block) for device in chosen])
         plan.again = True
         return None
+    if ours and not absent and all(_member_of(pool, device.block, state) for device in chosen):
+        # All superblocks were written, and the array was not started any more: started from its members, it is whole.
+        plan.row(f"array {name}", wanted, "unfinished", "start")
+        plan.commands(f"Stop the unfinished array {name}", ["mdadm", "--stop", block.path], ["udevadm", "settle"])
+        plan.again = True
+        return None
     plan.problems.append(
         f"pool {name}: array {block.name} of its disks does not run ({block.array.state if block.array else 'inactive'}): too few of its disks "
         f"are there ({', '.join(device.block.said for device in chosen)}"
@@ -226,44 +232,48 @@ def _existing(
         return None
     action = "keep"
     lost = [member for member, status in array.members.items() if FAULTY in status]
+    # Without new disks, too: of spares that shall serve, and of disks that were added when a run was interrupted.
+    more = active > array.slots and len(serving) + len(new) >= active
+    waits = array.degraded or array.action not in ("idle", "frozen")
     if new:
         commands = []
         if lost or array.degraded:
-            action = "replace"
             # Disks that failed, and disks that are gone: both may have nothing to remove.
             commands += [["mdadm", block.path, "--remove", which] for which in ("failed", "detached")]
         commands.append(["mdadm", block.path, "--add", *(device.block.path for device in new)])
         plan.commands(
             f"Add {', '.join(device.block.said for device in new)} to array {name}", *commands, ["udevadm", "settle"]
         )
-        if active > array.slots:
-            action = "grow"
-            if array.degraded or array.action not in ("idle", "frozen"):
-                plan.problems.append(
-                    f"{where}: array {block.name} is busy or degraded ({found}); run this again when it is whole and idle"
-                )
-                return None
-            plan.commands(
-                f"Grow array {name} to {active} disks",
-                ["mdadm", "--grow", block.path, f"--raid-devices={active}"],
-                ["udevadm", "settle"],
-            )
-        elif action == "keep":
-            action = "add spare"
+        plan.about_to_make(f"array:{name}", [(device.block.path, device.block) for device in new])
+        action = "replace" if lost or array.degraded else "add spare"
         plan.again = True
+    if more and waits:
+        plan.warnings.append(
+            f"pool {name}: array {block.name} ({found}) grows to {active} disks only when it is whole and idle; run this again then"
+        )
+    if more and not waits:
+        action = "grow"
+        plan.commands(
+            f"Grow array {name} to {active} disks",
+            ["mdadm", "--grow", block.path, f"--raid-devices={active}"],
+            ["udevadm", "settle"],
+        )
+        plan.again = True
+    elif new:
+        pass
     elif array.degraded:
         missing = [*(entry.entry for entry in absent), *lost] or [f"{array.degraded} of its disks"]
         action = "rebuilding" if array.action == "recover" else "DEGRADED"
         if action == "DEGRADED":
             plan.warnings.append(
-                f"array {name} ({block.name}) is degraded: {', '.join(missing)} does not serve. It still works, and the next failure may lose all. "
+                f"{where}: array {block.name} is degraded: {', '.join(missing)} does not serve. It still works, and the next failure may lose all. "
                 "Replace the disk, name the new one in its place in devices, and run this again"
             )
     elif absent:
         plan.warnings.append(
             f"pool {name}: {', '.join(entry.entry for entry in absent)} is not in this host, and array {block.name} is whole without it"
         )
-    elif array.component_bytes and array.action == "idle":
+    elif array.component_bytes and array.action == "idle" and raid["level"] != 0:
         members = [state.blocks[member] for member in array.members if member in state.blocks]
         if members and min(member.size_bytes for member in members) - array.component_bytes > GROWN_BYTES:
             action = "grow"

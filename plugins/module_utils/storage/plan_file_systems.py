@@ -82,6 +82,9 @@ def plan_file_system(
         "unfinished" if system else "nothing",
         "make again" if system else "make",
     )
+    if system:
+        # The module changes the UUID of what has the type already, and would make nothing.
+        plan.commands(f"Clear the unfinished {kind} from {base.path}", ["wipefs", "--all", base.path])
     plan.step(
         "filesystem",
         f"Make {kind} for {mount}",
@@ -89,7 +92,6 @@ def plan_file_system(
         filesystem=kind,
         options=" ".join([*MKFS[kind], *wish["mkfs_options"]]),
         uuid=identity,
-        again=bool(system),
     )
     plan.journal[key] = {
         "devices": [{"device": block.lasting if block else base.path, "serial": (block.serial or "") if block else ""}],
