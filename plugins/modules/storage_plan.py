@@ -71,6 +71,71 @@ options:
     description: With O(state=absent) and O(allow_destroy), whether volumes, arrays and signatures are removed, too.
     type: bool
     default: false
+  directories:
+    description: Directories above the pools; the same as C(storage_directories) of the role. Those on pools that are not mounted yet count as missing.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path: {description: Absolute path., type: str, required: true}
+      owner: {description: Name or number of the user., type: str, default: root}
+      group: {description: Name or number of the group., type: str, default: root}
+      mode: {description: Four octal digits., type: str, default: "0755"}
+      quota: {description: "The most that all below it may take, as V(2 TiB); empty for none.", type: str, default: ""}
+      immutable: {description: Whether nothing in it can be changed., type: bool, default: false}
+      retention: {description: "After how long files go that nobody used, as V(30d); empty for never.", type: str, default: ""}
+  group:
+    description: A group that the role makes; empty for none.
+    type: str
+    default: ""
+  gid:
+    description: The number of O(group).
+    type: int
+    default: 0
+  exports:
+    description: What this host exports by NFS; the same as C(storage_exports) of the role.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      path: {description: Directory., type: str, required: true}
+      clients: {description: "Networks, addresses or names.", type: list, elements: str, required: true}
+      access: {description: Whether clients may write., type: str, choices: [ro, rw], default: rw}
+      squash: {description: Whose rights clients lose., type: str, choices: [root, all, none], default: root}
+      security: {description: Kinds of login., type: list, elements: str, default: [sys]}
+      options: {description: Other options of exports(5)., type: list, elements: str, default: []}
+  nfs_versions:
+    description: Versions that are served.
+    type: list
+    elements: str
+    default: ["4.2"]
+  nfs_listen_addresses:
+    description: Addresses of this host that the server listens on.
+    type: list
+    elements: str
+    default: []
+  nfs_threads:
+    description: Threads of the server; V(0) means 8 for each core, at least 16 and at most 256.
+    type: int
+    default: 0
+  nfs_rdma:
+    description: Whether the server offers RDMA.
+    type: bool
+    default: false
+  mounts:
+    description: File systems of other servers; the same as C(storage_mounts) of the role.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      source: {description: What is mounted., type: str, required: true}
+      path: {description: Where it is mounted., type: str, required: true}
+      type: {description: Type of the file system., type: str, default: nfs}
+      access: {description: Whether it is mounted for writing., type: str, choices: [ro, rw], default: rw}
+      version: {description: NFS version., type: str, default: "4.2"}
+      nconnect: {description: TCP connections., type: int, default: 4}
+      rdma: {description: Whether NFS goes over RDMA., type: bool, default: false}
+      options: {description: Other mount options., type: list, elements: str, default: []}
   journal:
     description: File on the host that records what is about to be made.
     type: path
@@ -133,14 +198,29 @@ packages:
   returned: success
   type: list
   elements: str
+sharing:
+  description:
+    - What differs above the pools' file systems. Lists of what to do are C(directories), C(immutable), C(quotas), C(dropped), C(fstab) and
+      C(remount). C(texts) has the files' contents by path, C(served) and C(exported) what the NFS server shall do.
+    - Empty where the input is wrong.
+  returned: always
+  type: dict
 again:
   description: Whether the plan has to be made again after the steps, since what comes then is not known before.
   returned: success
   type: bool
 """
 
+from typing import Any
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.mlops.onprem.plugins.module_utils.storage import inputs, journal, plan_pools, plan_removal
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import (
+    inputs,
+    journal,
+    plan_pools,
+    plan_removal,
+    sharing,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, lines
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import (
     PROGRAMS,
@@ -201,6 +281,22 @@ def _plan(module: AnsibleModule) -> Plan:
     return plan_pools.make(pools, options["quotas"], state, options["allow_destroy"])
 
 
+def _share(options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Return what differs above the file systems, and the reasons to change nothing."""
+    types = {
+        mount["mount"].rstrip("/"): mount["filesystem"]
+        for pool in options["pools"]
+        for mount in (pool.get("volumes") or ([pool] if pool.get("mount") else []))
+    }
+    if options["state"] == "absent":
+        return sharing.look(sharing.without(options), types), []
+    wrong = sharing.problems(options, list(types))
+    if wrong:
+        return {}, wrong
+    shared = sharing.look(options, types)
+    return shared, shared.pop("problems")
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
@@ -210,6 +306,7 @@ def main() -> None:
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "remove_data": {"type": "bool", "default": False},
             "journal": {"type": "path", "default": journal.PATH},
+            **sharing.OPTIONS,
         },
         supports_check_mode=True,
     )
@@ -217,6 +314,9 @@ def main() -> None:
         plan = _plan(module)
     except Unreadable as error:
         plan = Plan(problems=[str(error)])
+    shared, wrong = _share(module.params)
+    plan.problems += wrong
+    plan.warnings += shared.get("warnings", [])
     if not module.check_mode and module.params["pools"]:
         before = journal.read(module.params["journal"])
         after = plan.noted(before)
@@ -230,10 +330,14 @@ def main() -> None:
         "warnings_for_people": plan.warnings,
         "packages": plan.packages,
         "again": plan.again,
+        "sharing": shared,
     }
     if plan.problems:
         module.fail_json(
-            msg="; ".join(plan.problems) + ". Nothing was changed.", changed=False, lines=table, problems=plan.problems
+            msg="; ".join(plan.problems) + ". Nothing of this plan was done.",
+            changed=False,
+            lines=table,
+            problems=plan.problems,
         )
     changed = bool(plan.steps or plan.packages)
     diff = {"before": "", "after": "\n".join(table) + "\n"} if changed and table else {"before": "", "after": ""}

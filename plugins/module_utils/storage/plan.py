@@ -46,17 +46,9 @@ class Plan:
         """Add a step that is done by commands, one after the other."""
         self.step("commands", title, commands=list(commands))
 
-    def about_to_make(self, what: str, devices: list[tuple[str, Block | None]]) -> None:
-        """Note for the journal that `what` (`array:data`) will be made of devices, (path, block), that are empty now.
-
-        block is None where the device itself is only made by this plan.
-        """
-        self.journal[what] = {
-            "devices": [
-                {"device": block.lasting if block else path, "serial": (block.serial or "") if block else ""}
-                for path, block in devices
-            ]
-        }
+    def about_to_make(self, what: str, devices: list[tuple[str, str]]) -> None:
+        """Note for the journal that `what` (`array:data`) will be made of devices (path, serial) that are empty now."""
+        self.journal[what] = {"devices": [{"device": path, "serial": serial} for path, serial in devices]}
 
     def noted(self, before: dict[str, Any]) -> dict[str, Any]:
         """Return what the journal has to say from now on; `before` is what it says.

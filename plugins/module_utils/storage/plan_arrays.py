@@ -129,7 +129,7 @@ def _new(
         command.append("--bitmap=internal")
     plan.row(f"array {name}", wanted, "nothing", "make")
     plan.commands(f"Make array {name}", [*command, *(block.path for block in blocks)], ["udevadm", "settle"])
-    plan.about_to_make(f"array:{name}", [(block.path, block) for block in blocks])
+    plan.about_to_make(f"array:{name}", [block.identity for block in blocks])
     plan.again = True
     return Base(f"/dev/md/{name}", size_of(raid["level"], [block.size_bytes for block in blocks][:active]))
 
@@ -166,7 +166,7 @@ def _half(
             *(["mdadm", "--zero-superblock", device.block.path] for device in members),
             ["udevadm", "settle"],
         )
-        plan.about_to_make(f"array:{name}", [(device.block.path, device.block) for device in chosen])
+        plan.about_to_make(f"array:{name}", [device.block.identity for device in chosen])
         plan.again = True
         return None
     if ours and not absent and all(_member_of(pool, device.block, state) for device in chosen):
@@ -244,7 +244,7 @@ def _existing(
         plan.commands(
             f"Add {', '.join(device.block.said for device in new)} to array {name}", *commands, ["udevadm", "settle"]
         )
-        plan.about_to_make(f"array:{name}", [(device.block.path, device.block) for device in new])
+        plan.about_to_make(f"array:{name}", [device.block.identity for device in new])
         action = "replace" if lost or array.degraded else "add spare"
         plan.again = True
     if more and waits:
