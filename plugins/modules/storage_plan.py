@@ -334,7 +334,7 @@ def main() -> None:
     }
     if plan.problems:
         module.fail_json(
-            msg="; ".join(plan.problems) + ". Nothing of this plan was done.",
+            msg="; ".join(plan.problems) + ". Nothing was changed by this plan.",
             changed=False,
             lines=table,
             problems=plan.problems,

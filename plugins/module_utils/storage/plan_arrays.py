@@ -253,6 +253,7 @@ def _existing(
         )
     if more and not waits:
         action = "grow"
+        base.size_bytes = max(base.size_bytes, _estimate(raid["level"], active, [*array.members, *names], state))
         plan.commands(
             f"Grow array {name} to {active} disks",
             ["mdadm", "--grow", block.path, f"--raid-devices={active}"],
@@ -266,7 +267,7 @@ def _existing(
         action = "rebuilding" if array.action == "recover" else "DEGRADED"
         if action == "DEGRADED":
             plan.warnings.append(
-                f"{where}: array {block.name} is degraded: {', '.join(missing)} does not serve. It still works, and the next failure may lose all. "
+                f"{where}: array {name} ({block.name}) is degraded: {', '.join(missing)} does not serve. It still works, and the next failure may lose all. "
                 "Replace the disk, name the new one in its place in devices, and run this again"
             )
     elif absent:
@@ -277,6 +278,7 @@ def _existing(
         members = [state.blocks[member] for member in array.members if member in state.blocks]
         if members and min(member.size_bytes for member in members) - array.component_bytes > GROWN_BYTES:
             action = "grow"
+            base.size_bytes = max(base.size_bytes, _estimate(raid["level"], array.slots, list(array.members), state))
             plan.commands(
                 f"Grow array {name} to its disks' size",
                 ["mdadm", "--grow", block.path, "--size=max"],
@@ -285,6 +287,11 @@ def _existing(
             plan.again = True
     plan.row(f"array {name}", wanted, found, action)
     return base
+
+
+def _estimate(level: int, slots: int, members: list[str], state: State) -> int:
+    sizes_there = [state.blocks[member].size_bytes for member in members if member in state.blocks]
+    return size_of(level, [min(sizes_there)] * slots) if sizes_there else 0
 
 
 def _percent(done: str) -> str:

@@ -72,6 +72,11 @@ def plan_file_system(
     if found and block:
         plan.whole.add(key)
         identity = system.uuid if system else found[0].uuid
+        if not identity:
+            plan.problems.append(
+                f"{where}: the {kind} on {block.said} tells no UUID, by which it would be mounted; look at it with 'blkid --probe {base.path}'"
+            )
+            return
         size = system.size_bytes if system else 0
         grow = size and base.size_bytes - size > GROWN_BYTES
         plan.row(what, kind, f"{kind}, {sizes.shown(size)}" if size else kind, "grow" if grow else "keep")
@@ -121,7 +126,7 @@ def _mount(
     elsewhere = [place for place in (block.mounts if block else []) if place != mount]
     if elsewhere and not mounted:
         plan.problems.append(
-            f"{where}: its file system is mounted at {elsewhere[0]}, and mount is {mount}; set what is there, or unmount it first"
+            f"{where}: its file system is mounted at {elsewhere[0]}, and mount is {mount}; set what is there, or unmount it and remove its line in /etc/fstab first"
         )
         return
     entry = state.fstab.get(mount)

@@ -119,6 +119,14 @@ def _pool(
                     done[volume["name"]],
                     state.volume(pool["name"], volume["name"]),
                 )
+                there = state.groups.get(pool["name"])
+                if base.block is None and there and volume["name"] in there.volumes:
+                    if not any(problem.startswith(f"{where}, volume {volume['name']}:") for problem in plan.problems):
+                        plan.problems.append(
+                            f"{where}, volume {volume['name']}: lvm has it and the kernel does not, so what is on it cannot be told; activate it "
+                            f"('lvchange --activate y {pool['name']}/{volume['name']}')"
+                        )
+                    continue
                 if base.block is None and plan.again:
                     announce(plan, volume, done[volume["name"]], _has_quota(volume["mount"], quotas, mounts))
                     continue

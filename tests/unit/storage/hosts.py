@@ -37,6 +37,24 @@ def select(**rule: Any) -> dict[str, Any]:
     return {"select": rule}
 
 
+def allocate(group: lvm.Group, extents: int, stripes: int = 1) -> bool:
+    """Take extents of the group's members, over so many of them at a time; False where there are too few."""
+    free = {id(member): member.free_bytes // EXTENT for member in group.members}
+    left = extents
+    while left > 0:
+        most = sorted(group.members, key=lambda member: -free[id(member)])[:stripes]
+        count = min([left // stripes, *(free[id(member)] for member in most)])
+        if count <= 0 or len(most) < stripes:
+            return False
+        for member in most:
+            free[id(member)] -= count
+        left -= count * stripes
+    for member in group.members:
+        member.free_bytes = free[id(member)] * EXTENT
+    group.free_extents -= extents
+    return True
+
+
 class Host:
     """A host under construction; `state` is what the planner gets."""
 
@@ -141,7 +159,8 @@ class Host:
             block = self.state.blocks[member]
             extents = (block.size_bytes - MIB) // EXTENT
             group.extents += extents
-            group.members.append(lvm.Member(block.path, extents * EXTENT, block.size_bytes))
+            size = extents * EXTENT
+            group.members.append(lvm.Member(block.path, size, block.size_bytes, free_bytes=size))
             self.signature(member, "LVM2_member")
         group.members += [lvm.Member("[unknown]", 100 * EXTENT, 0, missing=True)] * missing
         group.free_extents = group.extents
@@ -156,7 +175,7 @@ class Host:
         kind, _colon, stripes = layout.partition(":")
         there.volumes[name] = lvm.Volume(name, extents * EXTENT, kind, active=active, stripes=int(stripes or 1))
         if kind != "thin,sparse":
-            there.free_extents -= extents
+            allocate(there, extents, int(stripes or 1))
         if kind != "thin,pool" and active:
             number = sum(1 for block in self.state.blocks.values() if block.kind == "dm")
             below = [block.name for block in map(self.state.at, (m.path for m in there.members)) if block]

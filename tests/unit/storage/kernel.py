@@ -17,7 +17,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import size_of
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import FileSystem, Signature
 
-from .hosts import EXTENT, MIB, Host
+from .hosts import EXTENT, MIB, Host, allocate
 
 
 class Refused(Exception):
@@ -270,6 +270,7 @@ class Kernel:
             if more > 0:
                 assert group is not None
                 member.size_bytes = extents * EXTENT
+                member.free_bytes += more * EXTENT
                 group.extents, group.free_extents = group.extents + more, group.free_extents + more
                 yield f"{member.path} grown"
         new = [path for path in step["devices"] if self.find(path).name not in there]
@@ -281,7 +282,8 @@ class Kernel:
             orphans = self.state.groups.get("", lvm.Group(""))
             orphans.members = [member for member in orphans.members if member.path != block.path]
             extents = (block.size_bytes - MIB) // EXTENT
-            group.members.append(lvm.Member(block.path, extents * EXTENT, block.size_bytes))
+            size = extents * EXTENT
+            group.members.append(lvm.Member(block.path, size, block.size_bytes, free_bytes=size))
             group.extents, group.free_extents = group.extents + extents, group.free_extents + extents
         if new:
             yield "group there"
@@ -298,15 +300,18 @@ class Kernel:
             layout, layout
         )
         metadata = 2 if layout == "thin pool" and not volume else 0
-        if layout != "thin" and more + metadata > group.free_extents:
-            raise Refused(f"{group.name} has too few extents for {step['volume']}: {more} of {group.free_extents}")
+        before = group.free_extents
         if volume is None:
+            allocate(group, metadata)
             self.host.volume(group.name, step["volume"], kind, wanted)
-            group.free_extents -= metadata
+        elif layout != "thin":
+            allocate(group, more, volume.stripes)
+        if layout != "thin" and before - group.free_extents != more + metadata:
+            raise Refused(f"{group.name} has too few extents for {step['volume']}: {more} of {before}")
+        if volume is None:
             yield f"{step['volume']} made"
             return
         volume.size_bytes = wanted * EXTENT
-        group.free_extents -= more if layout != "thin" else 0
         for block in self.state.blocks.values():
             if block.mapped_name == f"{group.name}-{step['volume']}":
                 block.size_bytes = wanted * EXTENT

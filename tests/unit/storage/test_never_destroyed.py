@@ -77,3 +77,12 @@ def test_a_record_of_one_partition_frees_no_other():
     host.journal("group:data", "sdb1")
     wish = pool("data", "/dev/disk/by-partuuid/sdb2-0001", volumes=[volume("v", "rest", "/srv/v")])
     assert "sdb2 (serial SDB) is not empty: LVM2_member" in only_problem(plan_pools.make([wish], [], host.state))
+
+
+def test_a_volume_whose_device_is_not_there_gets_no_new_file_system():
+    host = Host().disks("sdb").group("data", "sdb", v=("linear", 2560))
+    del host.state.blocks[host.named("data-v")]
+    plan = plan_pools.make([pool("data", "SDB", volumes=[volume("v", "10 GiB", "/srv/v")])], [], host.state)
+    assert only_problem(plan) == (
+        "pool data, volume v: lvm has it and the kernel does not, so what is on it cannot be told; activate it ('lvchange --activate y data/v')"
+    )
