@@ -161,12 +161,14 @@ def _array(tree: Tree, place: str, properties: dict[str, str]) -> Array:
         if entry.startswith("dev-"):
             name = tree.link_name(f"{place}/md/{entry}/block") or entry[len("dev-") :]
             members[name] = tree.text(f"{place}/md/{entry}/state") or ""
+    # While an array is reshaped, the old number follows in brackets.
+    slots = re.match(r"[0-9]{1,9}", tree.text(place + "/md/raid_disks") or "")
     return Array(
         level=tree.text(place + "/md/level") or "",
         uuid=properties.get("MD_UUID", ""),
         name=properties.get("MD_NAME", "").rpartition(":")[2] or properties.get("MD_DEVNAME", ""),
         state=tree.text(place + "/md/array_state") or "",
-        slots=int((tree.text(place + "/md/raid_disks") or "0").split()[0]),
+        slots=int(slots.group()) if slots else 0,
         degraded=tree.integer(place + "/md/degraded") or 0,
         action=tree.text(place + "/md/sync_action") or "idle",
         done=tree.text(place + "/md/sync_completed") or "",
