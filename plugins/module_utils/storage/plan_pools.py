@@ -156,6 +156,7 @@ def _pool(
 
 def _has_quota(mount: str, quotas: list[str], mounts: list[str]) -> bool:
     """Whether a directory with a quota lies on this mount, and on no deeper one."""
+    mount = mount.rstrip("/")
 
     def holder(path: str) -> str:
         fitting = [place for place in mounts if path == place or path.startswith(place.rstrip("/") + "/")]
