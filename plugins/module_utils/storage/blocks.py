@@ -119,8 +119,10 @@ def read(tree: Tree, table: list[Mount]) -> dict[str, Block]:
 
 
 def _one(tree: Tree, place: str, name: str, table: list[Mount], swaps: set[str]) -> Block | None:
-    sectors = tree.integer(place + "/size")
-    if not sectors or sectors < 0:
+    # An array that does not run has no size, and still has its members.
+    array = tree.exists(place + "/md")
+    sectors = tree.integer(place + "/size") or 0
+    if sectors < 0 or not (sectors or array):
         return None
     number = tree.text(place + "/dev") or ""
     entry = tree.text(f"{disks.UDEV}/b{number}") if re.fullmatch(r"[0-9]+:[0-9]+", number) else None
@@ -131,7 +133,7 @@ def _one(tree: Tree, place: str, name: str, table: list[Mount], swaps: set[str])
     mapped = tree.text(place + "/dm/name") or ""
     block = Block(
         name=name,
-        kind="dm" if mapped or name.startswith("dm-") else "md" if tree.exists(place + "/md") else "disk",
+        kind="dm" if mapped or name.startswith("dm-") else "md" if array else "disk",
         number=number,
         size_bytes=sectors * disks.SECTOR_BYTES,
         media=disks.kind_of(name, model, tree.integer(place + "/queue/rotational"), driver),

@@ -164,9 +164,10 @@ def gather(run: Run, mount_points: list[str], journal_path: str) -> State:
         entries=entries,
     )
     # Devices that are there in sysfs and not in /dev are a container's host's: nothing of them can be read or written.
-    present = [name for name, block in found.items() if Path(block.path).exists()]
-    for name in set(found) - set(present):
+    there = {name for name, block in found.items() if Path(block.path).exists()}
+    for name in set(found) - there:
         found[name].known_to_udev = False
+    present = [name for name in found if name in there and found[name].size_bytes]
     heads = {}
     for name in present:
         heads[name], found[name].unreadable, found[name].claimed = look(found[name].path, found[name].size_bytes)

@@ -387,9 +387,10 @@ class Kernel:
 
     def restart(self) -> None:
         """The host starts again: arrays that did not run are put together from their superblocks, and fstab's lines are mounted."""
+        # What is in no fstab here is the system's own, and comes back by itself.
         for block in self.state.blocks.values():
-            block.mounts = [place for place in block.mounts if place == "/"]
-        self.state.mounts = [entry for entry in self.state.mounts if entry.mount == "/"]
+            block.mounts = [place for place in block.mounts if place not in self.state.fstab]
+        self.state.mounts = [entry for entry in self.state.mounts if entry.mount not in self.state.fstab]
         for place, names in self.state.entries.items():
             if names == ["what is mounted"]:
                 self.state.entries[place] = []

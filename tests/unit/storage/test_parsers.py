@@ -327,6 +327,7 @@ BLOCKS = {
     "/sys/block/md127/md/level": "raid5", "/sys/block/md127/md/raid_disks": "4 (3)", "/sys/block/md127/md/array_state": "active",
     "/sys/block/md127/md/degraded": "1", "/sys/block/md127/md/sync_action": "reshape", "/sys/block/md127/md/sync_completed": "5 / 50",
     "/sys/block/md127/md/component_size": "400", "/sys/block/md127/md/dev-sda/state": "in_sync",
+    "/sys/block/md9/size": "0", "/sys/block/md9/md/array_state": "inactive", "/sys/block/md9/md/dev-sdq/state": "spare",
     "/sys/block/dm-0/size": "800", "/sys/block/dm-0/dev": "254:0", "/sys/block/dm-0/dm/name": "data-v", "/sys/block/dm-0/dm/uuid": "LVM-x",
     "/sys/block/dm-0/slaves/md127/x": "", "/run/udev/data/b254:0": "E:x=y",
     "/proc/swaps": "Filename Type Size Used Priority\n/dev/sdb1 partition 1 0 -2",
@@ -337,7 +338,12 @@ BLOCKS = {
 def test_block_devices_of_a_tree(tmp_path):
     tree = Tree(str(write(tmp_path, BLOCKS)))
     found = blocks.read(tree, mounts.read(tree))
-    assert list(found) == ["cciss!c0d0", "dm-0", "md127", "sda", "sdb", "sdb1"]
+    assert list(found) == ["cciss!c0d0", "dm-0", "md127", "md9", "sda", "sdb", "sdb1"]
+    assert (found["md9"].size_bytes, found["md9"].array.state, found["md9"].array.members) == (
+        0,
+        "inactive",
+        {"sdq": "spare"},
+    )
     sda, sdb, part, md, dm, other = (found[name] for name in ("sda", "sdb", "sdb1", "md127", "dm-0", "cciss!c0d0"))
     assert (sda.kind, sda.media, sda.serial, sda.model, sda.holders) == ("disk", "hdd", "XA", "A DISK", ["md127"])
     assert (sda.lasting, sda.said, sda.size_bytes) == ("/dev/disk/by-id/wwn-0x5", "sda (serial XA)", 512000)
@@ -358,7 +364,7 @@ def test_block_devices_of_a_tree(tmp_path):
     assert blocks.disks_below("sdb1", found) == {"sdb"}
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(
     st.dictionaries(
         st.sampled_from([path for path in BLOCKS if not path.endswith("/x")]),
