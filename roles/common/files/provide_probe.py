@@ -88,7 +88,11 @@ def main():
         "directories": [entry["path"] for entry in wanted["directories"] if differs(entry)],
         "files": files,
         "homeless": [path for path in files if not Path(path).parent.is_dir()],
-        "masked": [name for name in wanted["masked"] if not has(name, "LoadState", {"masked"}) or has(name, "ActiveState", {"active"})],
+        "masked": [
+            name
+            for name in wanted["masked"]
+            if not has(name, "LoadState", {"masked"}) or has(name, "ActiveState", {"active"})
+        ],
         # A unit that is not there needs nothing.
         "stopped": [
             name
@@ -107,7 +111,9 @@ def main():
         or any(has(name, "NeedDaemonReload", {"yes"}) for name in units)
         or any(not has(name, "LoadState", {"loaded"}) for name in wanted["units"]),
     }
-    answer["differs"] = any(answer[key] for key in ("packages", "directories", "files", "masked", "stopped", "units", "reload"))
+    answer["differs"] = any(
+        answer[key] for key in ("packages", "directories", "files", "masked", "stopped", "units", "reload")
+    )
     json.dump(answer, sys.stdout)
 
 

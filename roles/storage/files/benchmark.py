@@ -81,7 +81,9 @@ def fio(file, name, size, seconds, direct):
 
 def run(command, seconds):
     """Return code, output, errors. fio works in processes of its own, which all go when this is stopped."""
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
     try:
         output, errors = process.communicate(timeout=seconds)
     except BaseException:

@@ -47,7 +47,9 @@ class Tree:
     def walk(self, top):
         device = Path(top).lstat().st_dev
         # fwalk opens each directory without following links, whatever others rename meanwhile.
-        for folder, directories, files, handle in os.fwalk(top, topdown=True, follow_symlinks=False, onerror=lambda error: self.fail(error.filename, error)):
+        for folder, directories, files, handle in os.fwalk(
+            top, topdown=True, follow_symlinks=False, onerror=lambda error: self.fail(error.filename, error)
+        ):
             if os.fstat(handle).st_dev != device:
                 directories[:] = []
                 continue

@@ -101,7 +101,9 @@ def restart_reasons(wanted):
         reasons.append(f"it has {threads or 'no'} threads, not {wanted['threads']}")
     addresses = {str(ipaddress.ip_address(address)) for address in wanted["addresses"]}
     if listeners() != addresses:
-        reasons.append(f"it listens on {', '.join(sorted(listeners())) or 'nothing'}, not on {', '.join(sorted(addresses))}")
+        reasons.append(
+            f"it listens on {', '.join(sorted(listeners())) or 'nothing'}, not on {', '.join(sorted(addresses))}"
+        )
     has_rdma = "rdma " in text(NFSD / "portlist")
     if has_rdma != wanted["rdma"]:
         reasons.append(f"RDMA is {'on' if has_rdma else 'off'}")

@@ -63,7 +63,11 @@ def mounted():
 
 def unit(path, ending):
     """The unit's name, as systemd.unit(5) escapes paths."""
-    text = re.sub(r"^\.|[^A-Za-z0-9:_./]", lambda match: "".join(f"\\x{byte:02x}" for byte in match.group(0).encode()), path.strip("/"))
+    text = re.sub(
+        r"^\.|[^A-Za-z0-9:_./]",
+        lambda match: "".join(f"\\x{byte:02x}" for byte in match.group(0).encode()),
+        path.strip("/"),
+    )
     return f"{text.replace('/', '-')}.{ending}"
 
 
@@ -77,7 +81,10 @@ def before(file):
         text = file.read_text(encoding="utf-8")
     except OSError:
         return {}
-    return {path: int(number) for path, number in re.findall(r'^mlops_storage_mount_stale_total{path="([^"]*)"} (\d+)$', text, re.M)}
+    return {
+        path: int(number)
+        for path, number in re.findall(r'^mlops_storage_mount_stale_total{path="([^"]*)"} (\d+)$', text, re.M)
+    }
 
 
 def main():
@@ -106,7 +113,10 @@ def main():
     write(
         file,
         HEADER.format(
-            up="".join(f'mlops_storage_mount_up{{path="{path}"}} {int(answers[path] == 0 and path in there)}\n' for path in paths),
+            up="".join(
+                f'mlops_storage_mount_up{{path="{path}"}} {int(answers[path] == 0 and path in there)}\n'
+                for path in paths
+            ),
             stale="".join(f'mlops_storage_mount_stale_total{{path="{path}"}} {stale.get(path, 0)}\n' for path in paths),
             now=int(time.time()),
         ),
