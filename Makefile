@@ -16,13 +16,15 @@ lab-down: ## Remove the lab's containers, network, secrets and report
 
 ##@ Tests
 test: ## All tests, as CI runs them; ends with `N passed, N failed`
-	@scripts/test.sh unit lint roles lab
+	@scripts/test.sh unit lint roles vm lab
 test-unit: ## Python: facts, sizing, filters, set-up scripts (seconds)
 	@scripts/test.sh unit
 lint: ## ansible-lint, ansible-test sanity, yamllint, ruff, mypy, shellcheck, docs
 	@scripts/test.sh lint
 test-roles: ## molecule, two scenarios at a time, and mutations (ROLE=common for one role)
 	@ROLE="$(ROLE)" scripts/test.sh roles
+test-vm: ## Virtual machines: real disks, RAID, LVM, NFS, reboot, power cut (VM=machine for one file)
+	@VM="$(VM)" scripts/test.sh vm
 test-lab: ## The lab end to end: twice, verify, faults, bad input
 	@scripts/test.sh lab
 
@@ -38,7 +40,7 @@ sizing-accuracy: ## Write docs/sizing-accuracy.md: sizing against published figu
 requirements: ## Compile requirements/*.in to hashed locks, without any index in them
 	@scripts/requirements.sh
 clean: ## Remove what was built in this checkout (not the cache, not the lab)
-	@rm -rf .build/molecule .build/junit .build/sanity .build/venv .build/mutations
+	@rm -rf .build/molecule .build/junit .build/sanity .build/venv .build/mutations .build/vm
 
 ##@ Set-up (the targets above do it when needed)
 setup: ## Tools, container engine and images
@@ -47,4 +49,4 @@ setup: ## Tools, container engine and images
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-lab snapshot bench sizing-accuracy requirements clean setup help
+.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-vm test-lab snapshot bench sizing-accuracy requirements clean setup help

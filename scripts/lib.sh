@@ -47,3 +47,11 @@ apt_install() { # PACKAGE...
   fi
   rm -f "$log"
 }
+
+# Install packages that a tool needs, or say how: only root can.
+need_packages() { # PACKAGE...
+  command -v apt-get >/dev/null || die "$* missing, and this is neither Debian nor Ubuntu: install them, then run this again"
+  [ "$(id -u)" = 0 ] || die "$* missing: run 'sudo apt-get install $*', then this again"
+  say "installing $* ..."
+  apt_install "$@"
+}

@@ -1,10 +1,10 @@
 """Run the test tiers and end with one line: `N passed, N failed`.
 
-    run_tests.py unit lint roles lab        (scripts/test.sh sets up what they need first)
+    run_tests.py unit lint roles vm lab        (scripts/test.sh sets up what they need first)
 
 A tier is a list of jobs. A job is one command with a log of its own; what it counts comes from the JUnit files that it
 writes, or is 1 for its exit code. Jobs of a tier run two at a time, tiers one after the other. Environment: ROLE limits
-the roles tier to one role or scenario.
+the roles tier to one role or scenario, VM the vm tier to one file.
 """
 
 from __future__ import annotations
@@ -68,6 +68,8 @@ def lint_jobs() -> list[Job]:
         Job("ansible-lint", [f"{lint}/ansible-lint", "--offline", "--strict"]),
         Job("mypy-plugins", [f"{lint}/mypy", "--package", "ansible_collections.mlops.onprem.plugins"]),
         Job("mypy-scripts", [f"{lint}/mypy", "scripts"]),
+        # Its modules import one another by their bare names, as pytest finds them.
+        Job("mypy-vm", [f"{lint}/mypy", "tests/vm"], {"MYPYPATH": "tests/vm:tests"}),
         Job("yamllint", [f"{lint}/yamllint", "--strict", "."]),
         Job("ruff-check", [f"{lint}/ruff", "check"]),
         Job("ruff-format", [f"{lint}/ruff", "format", "--check"]),
@@ -95,11 +97,24 @@ def role_jobs() -> list[Job]:
     ]
 
 
+def vm_jobs() -> list[Job]:
+    """A test file each, with machines, ports and folders of its own."""
+    wanted = os.environ.get("VM", "")
+    files = sorted((ROOT / "tests/vm").glob("test_*.py"))
+    if wanted:
+        files = [file for file in files if file.stem == f"test_{wanted}"]
+        if not files:
+            sys.exit(f"error: VM={wanted}: there is no tests/vm/test_{wanted}.py")
+    # The longest first, so that two of them end together. The check of the machines themselves is short.
+    files.sort(key=lambda file: file.stem == "test_machine")
+    return [pytest_job(f"vm-{file.stem.removeprefix('test_')}", [str(file.relative_to(ROOT))]) for file in files]
+
+
 def lab_jobs() -> list[Job]:
     return [pytest_job("lab", ["tests/lab"], "-x")]
 
 
-TIERS = {"unit": unit_jobs, "lint": lint_jobs, "roles": role_jobs, "lab": lab_jobs}
+TIERS = {"unit": unit_jobs, "lint": lint_jobs, "roles": role_jobs, "vm": vm_jobs, "lab": lab_jobs}
 
 
 def count(job: Job, returncode: int) -> tuple[int, int]:

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Set up what the named tiers need, then run them: scripts/test.sh unit lint roles lab (see scripts/run_tests.py)
+# Set up what the named tiers need, then run them: scripts/test.sh unit lint roles vm lab (see scripts/run_tests.py)
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
@@ -11,6 +11,10 @@ for tier in "$@"; do
       "$REPO/scripts/engine.sh"
       "$REPO/scripts/image.sh" 12
       "$REPO/scripts/image.sh" 13
+      ;;
+    vm)
+      "$REPO/scripts/qemu.sh"
+      "$REPO/scripts/vm_image.sh" "${MLOPS_VM_RELEASE:-12}" >/dev/null
       ;;
   esac
 done

@@ -170,7 +170,7 @@ EXAMPLES = r"""
 RETURN = r"""
 rows:
   description: One for each object, with what, wanted, found and action.
-  returned: always
+  returned: success
   type: list
   elements: dict
 lines:
@@ -180,22 +180,22 @@ lines:
   elements: str
 steps:
   description: What has to be done, in this order. Each has kind (commands, group, volume, filesystem, mount, grow, unmount) and title.
-  returned: always
+  returned: success
   type: list
   elements: dict
 problems:
-  description: Why nothing may be done; empty where something may.
-  returned: always
+  description: Why nothing may be done, each a sentence.
+  returned: failure
   type: list
   elements: str
 warnings_for_people:
   description: What is wrong and not mended by the steps, such as a degraded array.
-  returned: always
+  returned: success
   type: list
   elements: str
 packages:
   description: What the host lacks to be looked at. There are no steps until these are installed.
-  returned: always
+  returned: success
   type: list
   elements: str
 sharing:
@@ -207,7 +207,7 @@ sharing:
   type: dict
 again:
   description: Whether the plan has to be made again after the steps, since what comes then is not known before.
-  returned: always
+  returned: success
   type: bool
 """
 
@@ -326,15 +326,16 @@ def main() -> None:
     result = {
         "rows": plan.rows,
         "lines": table,
-        "steps": [] if plan.problems else plan.steps,
-        "problems": plan.problems,
+        "steps": plan.steps,
         "warnings_for_people": plan.warnings,
         "packages": plan.packages,
         "again": plan.again,
         "sharing": shared,
     }
     if plan.problems:
-        module.fail_json(msg="; ".join(plan.problems) + ". Nothing was changed.", changed=False, **result)
+        module.fail_json(
+            msg="; ".join(plan.problems) + ". Nothing was changed.", changed=False, lines=table, problems=plan.problems
+        )
     changed = bool(plan.steps or plan.packages)
     diff = {"before": "", "after": "\n".join(table) + "\n"} if changed and table else {"before": "", "after": ""}
     module.exit_json(changed=False, diff=diff, **result)

@@ -13,16 +13,11 @@ from pathlib import Path
 import pytest
 from conftest import HOSTS, LAB, ROOT, lab, on, site
 from counting import executions, parse
+from recap import recap
 
 INVENTORY = ROOT / "inventories/lab"
 SECRETS = INVENTORY / ".mlops/secrets"
 EXECUTION_BUDGET = 250
-
-
-def recap(output: str) -> dict[str, dict[str, int]]:
-    """Ansible's play recap as numbers by host."""
-    lines = re.findall(r"^(\S+)\s+: (ok=\d+.*)$", output, flags=re.MULTILINE)
-    return {host: {key: int(value) for key, value in re.findall(r"(\w+)=(\d+)", counts)} for host, counts in lines}
 
 
 def assert_green(result: subprocess.CompletedProcess) -> dict[str, dict[str, int]]:

@@ -72,6 +72,11 @@ class Block:
         return min(self.links, key=_rank) if self.links else self.path
 
     @property
+    def identity(self) -> tuple[str, str]:
+        """Its lasting name and its serial number, by which it is known again after a boot."""
+        return self.lasting, self.serial or ""
+
+    @property
     def said(self) -> str:
         """How messages name it: `nvme0n1 (serial S4EV…)`."""
         return f"{self.name} (serial {self.serial})" if self.serial else self.name

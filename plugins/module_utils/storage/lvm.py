@@ -13,7 +13,7 @@ ARGUMENTS = [
     "lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix",
     "--configreport", "vg", "-o", "vg_name,vg_extent_size,vg_extent_count,vg_free_count",
     "--configreport", "pv", "-o", "pv_name,vg_name,pv_size,dev_size,pv_missing",
-    "--configreport", "lv", "-o", "lv_name,vg_name,lv_size,lv_layout,pool_lv,lv_active,data_percent,stripes",
+    "--configreport", "lv", "-o", "lv_name,vg_name,lv_size,lv_layout,pool_lv,lv_active,data_percent",
     "--configreport", "pvseg", "-o", "pv_name",
     "--configreport", "seg", "-o", "lv_name,stripes",
 ]  # fmt: skip

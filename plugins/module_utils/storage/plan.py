@@ -45,9 +45,9 @@ class Plan:
         """Add a step that is done by commands, one after the other."""
         self.step("commands", title, commands=list(commands))
 
-    def about_to_make(self, what: str, devices: list[Block]) -> None:
-        """Note for the journal that `what` (`array:data`) will be made of devices that are empty now."""
-        self.journal[what] = {"devices": [{"device": block.lasting, "serial": block.serial or ""} for block in devices]}
+    def about_to_make(self, what: str, devices: list[tuple[str, str]]) -> None:
+        """Note for the journal that `what` (`array:data`) will be made of devices (path, serial) that are empty now."""
+        self.journal[what] = {"devices": [{"device": path, "serial": serial} for path, serial in devices]}
 
 
 def lines(rows: list[dict[str, str]]) -> list[str]:

@@ -126,7 +126,7 @@ def _new(
         command.append("--bitmap=internal")
     plan.row(f"array {name}", wanted, "nothing", "make")
     plan.commands(f"Make array {name}", [*command, *(block.path for block in blocks)], ["udevadm", "settle"])
-    plan.about_to_make(f"array:{name}", blocks)
+    plan.about_to_make(f"array:{name}", [block.identity for block in blocks])
     plan.again = True
     return Base(f"/dev/md/{name}", size_of(raid["level"], [block.size_bytes for block in blocks][:active]))
 
@@ -155,7 +155,7 @@ def _half(
             *(["mdadm", "--zero-superblock", device.block.path] for device in members),
             ["udevadm", "settle"],
         )
-        plan.about_to_make(f"array:{name}", [device.block for device in chosen])
+        plan.about_to_make(f"array:{name}", [device.block.identity for device in chosen])
         plan.again = True
         return None
     plan.problems.append(

@@ -38,6 +38,13 @@ def options_of(filesystem: str, extra: list[str], quota: bool) -> list[str]:
     return options
 
 
+def announce(plan: Plan, wish: dict[str, Any], size: int, quota: bool) -> None:
+    """Show what will be made on a device that is not there yet."""
+    mount, kind = wish["mount"].rstrip("/"), wish["filesystem"]
+    plan.row(f"file system {mount}", f"{kind}, {sizes.shown(size)}", "nothing", "make")
+    plan.row(f"mount {mount}", ",".join(options_of(kind, wish["mount_options"], quota)), "not mounted", "mount")
+
+
 def plan_file_system(
     plan: Plan, where: str, wish: dict[str, Any], base: Base, quota: bool, state: State, allow_destroy: bool
 ) -> None:
@@ -90,10 +97,8 @@ def plan_file_system(
         uuid=identity,
         again=bool(system),
     )
-    plan.journal[key] = {
-        "devices": [{"device": block.lasting if block else base.path, "serial": (block.serial or "") if block else ""}],
-        "uuid": identity,
-    }
+    plan.about_to_make(key, [block.identity if block and block.kind != "dm" else (base.path, "")])
+    plan.journal[key]["uuid"] = identity
     _mount(plan, where, wish, identity, block, quota, state)
 
 

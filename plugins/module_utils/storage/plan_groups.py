@@ -41,7 +41,7 @@ def plan_group(
             return None
         plan.row(f"group {name}", wanted, "nothing", "make")
         _group_step(plan, pool, f"Make group {name}", [base.path for base in bases])
-        plan.about_to_make(f"group:{name}", [base.block for base in bases if base.block])
+        plan.about_to_make(f"group:{name}", [_identity(pool, base) for base in bases])
         plan.again = True
         extents = sum(max(0, base.size_bytes - START_BYTES) // EXTENT_BYTES for base in bases)
         return Group(name, EXTENT_BYTES, extents, extents)
@@ -83,7 +83,7 @@ def _existing(
     if new or grown:
         _group_step(plan, pool, f"Grow group {name}", [base.path for base in bases])
         if new:
-            plan.about_to_make(f"group:{name}", [base.block for base in new if base.block])
+            plan.about_to_make(f"group:{name}", [_identity(pool, base) for base in new])
         plan.again = True
     elif absent:
         plan.warnings.append(
@@ -95,6 +95,13 @@ def _existing(
 
 def _group_step(plan: Plan, pool: dict[str, Any], title: str, paths: list[str]) -> None:
     plan.step("group", title, group=pool["name"], devices=paths)
+
+
+def _identity(pool: dict[str, Any], base: Base) -> tuple[str, str]:
+    """How the journal names what a group lies on. An array has its name before it is there, and the kernel may number it anew."""
+    if pool.get("raid") or base.block is None:
+        return f"/dev/md/{pool['name']}", ""
+    return base.block.identity
 
 
 def _claim(plan: Plan, pool: dict[str, Any], bases: list[Base], state: State, allow_destroy: bool) -> bool:
@@ -117,7 +124,11 @@ def _claim(plan: Plan, pool: dict[str, Any], bases: list[Base], state: State, al
                 )
                 good = False
                 continue
-            if interrupted(state, f"group:{name}", base.block) and not held(base.block, state) and not base.block.parts:
+            if (
+                interrupted(state, f"group:{name}", base.block, _identity(pool, base)[0])
+                and not held(base.block, state)
+                and not base.block.parts
+            ):
                 continue
         good = (
             claim(plan, f"pool {name}", f"group:{name}", [Chosen(base.block, base.named)], state, allow_destroy)

@@ -11,7 +11,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage import inputs
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, interrupted
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import Base, plan_array
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_file_systems import plan_file_system
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_file_systems import announce, plan_file_system
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_groups import plan_group, plan_volumes
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Chosen, choose
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import ARRAY_MEMBER
@@ -120,7 +120,7 @@ def _pool(
                     state.volume(pool["name"], volume["name"]),
                 )
                 if base.block is None and plan.again:
-                    plan.row(f"file system {volume['mount']}", volume["filesystem"], "nothing", "make")
+                    announce(plan, volume, done[volume["name"]], _has_quota(volume["mount"], quotas, mounts))
                     continue
                 plan_file_system(
                     plan,
@@ -141,7 +141,7 @@ def _pool(
         )
         return
     if bases[0].block is None:
-        plan.row(f"file system {pool['mount']}", pool["filesystem"], "nothing", "make")
+        announce(plan, pool, bases[0].size_bytes, _has_quota(pool["mount"], quotas, mounts))
         return
     plan_file_system(plan, where, pool, bases[0], _has_quota(pool["mount"], quotas, mounts), state, allow_destroy)
 

@@ -104,9 +104,18 @@ def choose(
                 take(pool, block, entry)
             if not found or (count and len(found) < count):
                 others = [f"{block.said}: {in_use(block, state)}" for block in fitting if block not in found]
+                spare = [
+                    f"{block.said}: {block.media or 'kind unknown'}, {sizes.shown(block.size_bytes)}, {block.model or 'no model'}"
+                    for block in state.blocks.values()
+                    if block.kind == "disk"
+                    and block.name not in taken
+                    and block not in fitting
+                    and unused(block, state)
+                ]
                 problems.append(
                     f"pool {pool['name']}: {inputs.said(entry)} finds {len(found)} of {count or 'at least 1'} disks"
                     + (f"; these fit and are not free: {', '.join(others[:4])}" if others else "")
+                    + (f"; these are free and do not fit: {', '.join(spare[:4])}" if spare else "")
                     + "; change the rule, or add disks"
                 )
     return chosen, absent, problems
