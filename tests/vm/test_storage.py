@@ -115,7 +115,8 @@ def test_refuses_what_would_destroy_data(rack: Rack, machine: Machine) -> None:
     machine.ok("udevadm settle; sync; mdadm --wait-clean --scan; sync")
     wanted = pools("FIRST", "SECOND")
     wanted += [
-        {"name": serial.lower(), "devices": [{"serial": serial}], "mount": f"/srv/{serial.lower()}"} for serial in FOREIGN
+        {"name": serial.lower(), "devices": [{"serial": serial}], "mount": f"/srv/{serial.lower()}"}
+        for serial in FOREIGN
     ]
     wanted.append({"name": "system", "devices": ["/dev/disk/by-id/virtio-root"], "mount": "/srv/system"})
     wanted.append({"name": "twice", "devices": [{"serial": "FIRST"}], "mount": "/srv/twice"})
@@ -142,7 +143,9 @@ def test_refuses_what_would_destroy_data(rack: Rack, machine: Machine) -> None:
 
 
 def test_after_a_reboot_all_is_mounted(rack: Rack, machine: Machine) -> None:
-    machine.ok("head -c 20M /dev/urandom > /srv/mlops/datasets/kept && sync && sha256sum /srv/mlops/datasets/kept > /root/kept")
+    machine.ok(
+        "head -c 20M /dev/urandom > /srv/mlops/datasets/kept && sync && sha256sum /srv/mlops/datasets/kept > /root/kept"
+    )
     machine.reboot()
     for mount in ("datasets", "models", "scratch"):
         machine.ok(f"mountpoint -q /srv/mlops/{mount}")
@@ -177,7 +180,9 @@ def test_grows_online_from_the_disks_up(rack: Rack, machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("number", "cut_at"), enumerate(("Make array late", "Make xfs for /srv/late")))
-def test_a_power_cut_in_the_middle_is_completed_by_the_next_run(rack: Rack, machine: Machine, number: int, cut_at: str) -> None:
+def test_a_power_cut_in_the_middle_is_completed_by_the_next_run(
+    rack: Rack, machine: Machine, number: int, cut_at: str
+) -> None:
     """The role is cut off right after it began a step; files that were synced under write load are there again."""
     disks = [f"LATE{number}A", f"LATE{number}B"]
     for serial in disks:
@@ -210,7 +215,9 @@ def test_a_power_cut_in_the_middle_is_completed_by_the_next_run(rack: Rack, mach
     machine.start()
     machine.wait_for("mountpoint -q /srv/mlops/models && mountpoint -q /srv/mlops/datasets", 60)
     machine.ok("sha256sum --check --quiet /root/kept")
-    machine.ok("cd /srv/mlops/models/load && test $(wc -l < ../../datasets/sums) -gt 1 && head -n -1 ../../datasets/sums | sha256sum --check --quiet")
+    machine.ok(
+        "cd /srv/mlops/models/load && test $(wc -l < ../../datasets/sums) -gt 1 && head -n -1 ../../datasets/sums | sha256sum --check --quiet"
+    )
     machine.ok("rm -r /srv/mlops/models/load /srv/mlops/datasets/sums")
     good(rack.play(plays(wanted)))
     machine.ok(f"mountpoint -q /srv/late{number}")
@@ -222,5 +229,9 @@ def test_takes_back_what_it_made(rack: Rack, machine: Machine) -> None:
     good(rack.play(plays(pools("FIRST", "THIRD"), storage_state="absent")))
     assert machine.run("findmnt /srv/mlops/datasets || grep /srv/mlops /etc/fstab").returncode != 0
     machine.ok("mount /dev/data/datasets /mnt && cd /mnt && test -s kept && cd / && umount /mnt")
-    good(rack.play(plays(pools("FIRST", "THIRD"), storage_state="absent", storage_remove_data=True, storage_allow_destroy=True)))
+    good(
+        rack.play(
+            plays(pools("FIRST", "THIRD"), storage_state="absent", storage_remove_data=True, storage_allow_destroy=True)
+        )
+    )
     assert machine.ok("wipefs --noheadings /dev/disk/by-id/virtio-FIRST /dev/disk/by-id/virtio-THIRD") == ""

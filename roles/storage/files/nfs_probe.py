@@ -87,11 +87,21 @@ def exported():
 
 
 def restart_reasons(wanted):
-    show = ["systemctl", "show", "--property=ActiveState,UnitFileState", "nfs-server.service"]
+    show = [
+        "systemctl",
+        "show",
+        "--timestamp=unix",
+        "--property=ActiveState,UnitFileState,ActiveEnterTimestamp",
+        "nfs-server.service",
+    ]
     state = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=False).stdout
     if "ActiveState=active" not in state:
         return ["it does not run"]
     reasons = [] if "UnitFileState=enabled" in state else ["it does not start at boot"]
+    # Its helpers read the file too, and nothing else tells what they read.
+    started = re.search(r"ActiveEnterTimestamp=@(\d+)", state)
+    if started and int(Path(wanted["configuration"]).stat().st_mtime) > int(started.group(1)):
+        reasons.append("its settings are newer than its start")
     running, right = running_versions(), wanted_versions(wanted)
     for version in right:
         if running[version] != right[version]:
