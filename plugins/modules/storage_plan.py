@@ -206,7 +206,7 @@ packages:
   elements: str
 sharing:
   description:
-    - What differs above the pools' file systems. Lists of what to do are C(directories), C(immutable), C(quotas), C(dropped), C(fstab) and
+    - What differs above the pools' file systems. Lists of what to do are C(directories), C(thaw), C(freeze), C(quotas), C(dropped), C(fstab) and
       C(remount). C(texts) has the files' contents by path, C(served) and C(exported) what the NFS server shall do.
     - Empty where the input is wrong.
   returned: always
