@@ -92,8 +92,9 @@ def _mode(mode: str) -> Iterator[str]:
     if not _MODE.fullmatch(mode):
         yield f'mode is {mode}; write four octal digits in quotes, as "0755"'
         return
-    owner, group, others = (int(digit) for digit in mode[1:])
-    if group & ~owner or others & ~owner:
+    special, owner, group, others = (int(digit) for digit in mode)
+    # 2775 without quotes arrives as 1533, 1777 as 1023: what YAML makes of a mode with a special bit never has an owner of 7.
+    if group & ~owner or others & ~owner or (special and owner != 7):
         yield f'mode is {mode}, which gives others more than the owner; write four octal digits in quotes, as "2775"'
 
 
@@ -179,11 +180,11 @@ def look(
     `pools` has the type of each file system of the pools by its mount point; what lies below one that is not mounted yet
     counts as missing. `group` is the role's own, by name and number. `texts` has the text of /etc/projects and /etc/projid.
 
-    The answer: `directories` to make or mend, `immutable` to set or clear (the flag of the directory itself, set last, tells),
-    `quotas` to set, `dropped` quotas that the role once set and are wanted no more, `projects` and `projid` (the files' new
+    The answer: `directories` to make or mend, paths to `thaw` and to `freeze` (the flag of the directory itself, set last,
+    tells whether it is immutable), `quotas` to set, `dropped` quotas that the role once set and are wanted no more, `projects` and `projid` (the files' new
     text; None where it stays), and `problems`.
     """
-    answer: dict[str, Any] = {"directories": [], "immutable": [], "quotas": [], "dropped": [], "problems": []}
+    answer: dict[str, Any] = {"directories": [], "thaw": [], "freeze": [], "quotas": [], "dropped": [], "problems": []}
     mounted = {mount.path for mount in table}
     hidden = [path for path in pools if path not in mounted]
     wanted = {item["path"]: sizes.to_bytes(item["quota"]) for item in items if item.get("quota")}
@@ -202,7 +203,7 @@ def look(
             continue
         entry = {key: item[key] for key in ("path", "owner", "group", "mode")}
         if state is None or not _same(item, state, group):
-            if state is not None and state.immutable:
+            if state is not None and state.immutable and item["immutable"]:
                 answer["problems"].append(
                     f"{where}: it is immutable, so that owner and mode cannot change; set immutable: false first"
                 )
@@ -213,7 +214,7 @@ def look(
                 f"{where}: {mount.type if mount else 'its file system'} cannot make files immutable; leave immutable out"
             )
         elif item["immutable"] != bool(state and state.immutable):
-            answer["immutable"].append({"path": path, "immutable": item["immutable"]})
+            answer["freeze" if item["immutable"] else "thaw"].append(path)
         if path in wanted:
             top = _quota_mount(path, mount, pools)
             reason = _no_quota(path, top, table, pools)

@@ -211,6 +211,8 @@ def configuration(listen: list[str], versions: list[str], threads: int, rdma: bo
             f"host={','.join(listen)}",
             "tcp=y",
             "udp=n",
+            # Version 2 is gone from the kernel, and rpc.mountd would listen on all addresses for it.
+            "vers2=n",
             f"vers3={'y' if '3' in versions else 'n'}",
             "vers4=y",
             "vers4.0=n",

@@ -154,6 +154,9 @@ def in_use(block: Block, state: State) -> str:
         reasons.append("swap")
     if block.holders:
         reasons.append(f"part of {', '.join(block.holders)}")
+    group = group_of(block, state)
+    if group:
+        reasons.append(f"part of group {group}")
     for part in block.parts:
         inner = in_use(state.blocks[part], state) if part in state.blocks else ""
         reasons.append(f"partition {part}" + (f" ({inner})" if inner else ""))
@@ -172,6 +175,18 @@ def in_use(block: Block, state: State) -> str:
     return "; ".join(reasons)
 
 
+def group_of(block: Block, state: State) -> str:
+    """Return the volume group that the device is in, also one whose volumes are all inactive; empty where it is in none."""
+    return next(
+        (
+            group.name
+            for group in state.groups.values()
+            if group.name and any(state.at(m.path) is block for m in group.members)
+        ),
+        "",
+    )
+
+
 def unused(block: Block, state: State) -> bool:
     """Whether nothing at all was found on the device."""
     return not in_use(block, state)
@@ -186,5 +201,6 @@ def held(block: Block, state: State) -> bool:
         or block.read_only
         or block.claimed
         or block.unreadable
+        or group_of(block, state)
         or any(held(state.blocks[part], state) for part in block.parts if part in state.blocks)
     )

@@ -29,6 +29,14 @@ def text(path):
         return ""
 
 
+def changed(path):
+    """When a file was written, in nanoseconds since 1970; 0 for a file that is not there."""
+    try:
+        return Path(path).stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
 def answers(address, version):
     """Whether NFS of this version answers at port 2049; a sentence for why not."""
     body = struct.pack(CALL, TRANSACTION, 0, 2, 100003, version, 0, 0, 0, 0, 0)
@@ -86,12 +94,31 @@ def exported():
     return found
 
 
+def names(client):
+    """How exportfs may write a client down: as it is given, or by the name that DNS has for it."""
+    yield client
+    try:
+        yield from (row[3] for row in socket.getaddrinfo(client, None, flags=socket.AI_CANONNAME) if row[3])
+    except (OSError, UnicodeError):
+        return
+
+
 def restart_reasons(wanted):
-    show = ["systemctl", "show", "--property=ActiveState,UnitFileState", "nfs-server.service"]
+    show = [
+        "systemctl",
+        "show",
+        "--timestamp=unix",
+        "--property=ActiveState,UnitFileState,ActiveEnterTimestamp",
+        "nfs-server.service",
+    ]
     state = subprocess.run(show, stdout=subprocess.PIPE, text=True, check=False).stdout
     if "ActiveState=active" not in state:
         return ["it does not run"]
     reasons = [] if "UnitFileState=enabled" in state else ["it does not start at boot"]
+    # Its helpers read the file too, and nothing else tells what they read.
+    started = re.search(r"ActiveEnterTimestamp=@(\d+)", state)
+    if started and changed(wanted["configuration"]) // 10**9 > int(started.group(1)):
+        reasons.append("its settings are newer than its start")
     running, right = running_versions(), wanted_versions(wanted)
     for version in right:
         if running[version] != right[version]:
@@ -112,15 +139,13 @@ def restart_reasons(wanted):
 
 def export_reasons(wanted):
     reasons = []
-    try:
-        if Path(wanted["file"]).stat().st_mtime_ns > Path(ETAB).stat().st_mtime_ns:
-            reasons.append("the exports are newer than what the server was told")
-    except OSError:
-        reasons.append("the server was told of no exports")
+    if changed(wanted["file"]) > changed(ETAB):
+        reasons.append("the exports are newer than what the server was told")
     there = exported()
     for export in wanted["exports"]:
         for client in export["clients"]:
-            options = there.get(export["path"], {}).get(client)
+            found = there.get(export["path"], {})
+            options = next((found[name] for name in names(client) if name in found), None)
             if options is None:
                 reasons.append(f"{export['path']} is not exported to {client}")
             elif not {option for option in export["options"] if option in ("ro", "rw")} <= options:

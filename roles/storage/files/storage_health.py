@@ -14,7 +14,7 @@ import sys
 import time
 from pathlib import Path
 
-SMARTCTL = "/usr/sbin/smartctl"
+SMARTCTL = "smartctl"
 # A disk that fails can take long to say so.
 SECONDS = 30
 MOST_DISKS = 512
