@@ -136,6 +136,12 @@ options:
       nconnect: {description: TCP connections., type: int, default: 4}
       rdma: {description: Whether NFS goes over RDMA., type: bool, default: false}
       options: {description: Other mount options., type: list, elements: str, default: []}
+  passes:
+    description:
+      - How many plans before this one had something to do, as the last one returned it. With more than eight, the module fails, since what
+        the steps do has no effect then.
+    type: int
+    default: 0
   journal:
     description: File on the host that records what is about to be made.
     type: path
@@ -205,10 +211,10 @@ sharing:
     - Empty where the input is wrong.
   returned: always
   type: dict
-again:
-  description: Whether the plan has to be made again after the steps, since what comes then is not known before.
+passes:
+  description: O(passes) and one more, or 0 where nothing is left to do.
   returned: success
-  type: bool
+  type: int
 """
 
 from typing import Any
@@ -229,6 +235,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import 
     gather,
 )
 
+# A fresh host needs four: programs, arrays and groups, volumes and file systems, and a look at it all.
+MOST_PASSES = 8
 FILE_SYSTEM = {
     "filesystem": {"type": "str", "default": "xfs", "choices": ["xfs", "ext4"]},
     "mkfs_options": {"type": "list", "elements": "str", "default": []},
@@ -305,6 +313,7 @@ def main() -> None:
             "allow_destroy": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "remove_data": {"type": "bool", "default": False},
+            "passes": {"type": "int", "default": 0},
             "journal": {"type": "path", "default": journal.PATH},
             **sharing.OPTIONS,
         },
@@ -323,21 +332,28 @@ def main() -> None:
         noted = journal.read(module.params["journal"])
         journal.write(module.params["journal"], {**noted, **plan.journal} if plan.steps else {})
     table = lines(plan.rows)
+    passes = module.params["passes"]
+    open_steps = plan.steps or plan.packages
+    if open_steps and passes >= MOST_PASSES:
+        left = ", ".join(step["title"] for step in plan.steps) or ", ".join(plan.packages)
+        plan.problems.append(f"after {passes} plans there is still something to do ({left}): find out why that has no effect")
     result = {
         "rows": plan.rows,
         "lines": table,
         "steps": plan.steps,
         "warnings_for_people": plan.warnings,
         "packages": plan.packages,
-        "again": plan.again,
+        "passes": passes + 1 if open_steps else 0,
         "sharing": shared,
     }
     if plan.problems:
         module.fail_json(
-            msg="; ".join(plan.problems) + ". Nothing was changed.", changed=False, lines=table, problems=plan.problems
+            msg="; ".join(plan.problems) + (". What was done before stays." if passes else ". Nothing was changed."),
+            changed=False,
+            lines=table,
+            problems=plan.problems,
         )
-    changed = bool(plan.steps or plan.packages)
-    diff = {"before": "", "after": "\n".join(table) + "\n"} if changed and table else {"before": "", "after": ""}
+    diff = {"before": "", "after": "\n".join(table) + "\n"} if open_steps and table else {"before": "", "after": ""}
     module.exit_json(changed=False, diff=diff, **result)
 
 

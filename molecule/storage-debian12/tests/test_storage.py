@@ -1,0 +1,175 @@
+"""The storage role in a container: what needs no disk of its own, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
+
+
+class Scenario:
+    """The scenario's container, and its converge playbook to run again with other variables."""
+
+    def __init__(self, host) -> None:
+        self.inventory = Path(host.backend.ansible_runner.inventory_file)
+
+    def converge(self, *options: str, **variables: object) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            ["ansible-playbook", "-i", self.inventory, CONVERGE, *options, "-e", json.dumps(variables)],
+            env={**os.environ, "ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_PIPELINING": "true", "COLUMNS": "400"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+
+    def good(self, *options: str, **variables: object) -> str:
+        result = self.converge(*options, **variables)
+        assert result.returncode == 0, result.stdout[-4000:]
+        return result.stdout
+
+    def changed(self, **variables: object) -> int:
+        return int(re.search(r"changed=(\d+)", self.good(**variables))[1])
+
+    def refused(self, **variables: object) -> str:
+        """Converge, which must fail, and return what was said."""
+        result = self.converge(**variables)
+        assert result.returncode == 2, result.stdout[-4000:]
+        return re.sub(r"\s+", " ", result.stdout)
+
+
+@pytest.fixture
+def scenario(host):
+    return Scenario(host)
+
+
+# What is there after the run
+
+
+@pytest.mark.parametrize(
+    ("name", "group", "mode"),
+    [("datasets", "mlops", 0o2775), ("models", "mlops", 0o2775), ("scratch", "root", 0o1777), ("home", "root", 0o755)],
+)
+def test_the_default_directories(host, name, group, mode):
+    folder = host.file(f"/srv/mlops/{name}")
+    assert (folder.user, folder.group, folder.mode & 0o7777) == ("root", group, mode)
+
+
+def test_the_group_has_its_number(host):
+    assert host.group("mlops").gid == 7700
+
+
+def test_old_files_in_scratch_are_removed_and_new_ones_stay(host):
+    host.check_output(
+        'sh -c \'cd /srv/mlops/scratch && mkdir -p old && touch new && touch -d "40 days ago" old/file && touch -d "40 days ago" old\''
+    )
+    # Files are as young as their latest time, and a container cannot set the time of the last change of status.
+    shown = host.run("systemd-tmpfiles --cat-config").stdout
+    assert re.search(r"^e\s+/srv/mlops/scratch\s+-\s+-\s+-\s+30d", shown, flags=re.MULTILINE), shown[-500:]
+    assert host.run("systemd-tmpfiles --clean /etc/tmpfiles.d/mlops-onprem-storage.conf").rc == 0
+    assert host.file("/srv/mlops/scratch/new").exists
+
+
+def test_a_given_file_system_is_mounted_at_its_first_use(host):
+    assert host.run("ls /srv/given").rc == 0
+    assert host.check_output("findmnt -no FSTYPE /srv/given | tail -n 1") == "tmpfs"
+
+
+def test_the_watch_writes_what_prometheus_reads(host):
+    host.check_output("systemctl start mlops-onprem-storage-health.service")
+    text = host.file("/var/lib/prometheus/node-exporter/mlops_storage_health.prom").content_string
+    assert text.startswith("# HELP "), text[:200]
+    timer = host.check_output(
+        "systemctl show mlops-onprem-storage-health.timer --property=ActiveState --property=UnitFileState"
+    )
+    assert set(timer.splitlines()) == {"ActiveState=active", "UnitFileState=enabled"}
+
+
+# What a later run does
+
+
+def test_what_differs_is_put_right_and_nothing_else(host, scenario):
+    host.check_output(
+        "sh -c 'chmod 700 /srv/mlops/models && touch /srv/mlops/models/kept && chmod 640 /srv/mlops/models/kept'"
+    )
+    assert scenario.changed() == 1
+    assert host.file("/srv/mlops/models").mode & 0o7777 == 0o2775
+    assert host.file("/srv/mlops/models/kept").mode == 0o640
+
+
+def test_the_speed_is_measured_compared_and_kept(host, scenario):
+    text = scenario.good(storage_benchmark="quick", storage_benchmark_paths=["/srv/mlops/models"])
+    assert re.search(r"/srv/mlops/models: reads [0-9.]+ GB/s, writes [0-9.]+ GB/s", text), text[-3000:]
+    kept = json.loads(host.file("/var/lib/mlops-onprem/storage/benchmark.json").content_string)
+    report = json.loads(
+        (scenario.inventory.parent / f".mlops/report/storage-{scenario.inventory.parent.name}.json").read_text()
+    )
+    assert report["results"] == kept["results"]
+    assert kept["results"][0]["read_bytes_per_second"] > 0
+    assert host.check_output("ls -A /srv/mlops/models").split() == ["kept"]
+    said = scenario.refused(
+        storage_benchmark="quick",
+        storage_benchmark_paths=["/srv/mlops/models"],
+        storage_benchmark_required_read_bytes_per_second=1e15,
+    )
+    assert "of 1000000.00 GB/s needed" in said
+
+
+# What is refused, before anything is written
+
+
+@pytest.mark.parametrize(
+    ("variables", "reason"),
+    [
+        (
+            {"storage_pools": [{"name": "data", "devices": [{"serial": "NONE"}], "mount": "/srv/data"}]},
+            "pool data: serial NONE is not in this host",
+        ),
+        (
+            {"storage_pools": [{"name": "data", "devices": ["/dev/sda"], "mount": "/srv/data"}]},
+            "device '/dev/sda' may name another disk after the next boot",
+        ),
+        (
+            {"storage_pools": [{"name": "data", "devices": [{"select": {"kind": "virtual"}}], "mount": "/srv/data"}]},
+            "select kind virtual finds 0 of at least 1 disks",
+        ),
+        (
+            {"storage_exports": [{"path": "/srv/mlops", "clients": ["*"]}]},
+            "storage_exports[0] (/srv/mlops)",
+        ),
+        (
+            {"storage_directories": [{"path": "/srv/mlops/x", "owner": "nobodyknows"}]},
+            "storage_directories[0] (/srv/mlops/x)",
+        ),
+        (
+            {"storage_directories": [{"path": "/srv/mlops/x", "quota": "1 TiB"}]},
+            "/srv/mlops/x",
+        ),
+    ],
+)
+def test_input_that_cannot_work(host, scenario, variables, reason):
+    host.check_output("touch /root/before")
+    said = scenario.refused(**variables)
+    assert reason in said, said[-3000:]
+    assert "Nothing was changed" in said
+    assert host.check_output("find /srv /etc /var/lib/mlops-onprem -newer /root/before -not -path '*/given*'") == ""
+
+
+# The way back
+
+
+def test_takes_back_what_it_made_and_keeps_the_data(host, scenario):
+    scenario.good(storage_state="absent")
+    assert host.file("/srv/mlops/models/kept").exists
+    assert not host.file("/etc/tmpfiles.d/mlops-onprem-storage.conf").exists
+    assert host.run("systemctl cat mlops-onprem-storage-health.timer").rc != 0
+    assert host.run("findmnt /srv/given || grep given /etc/fstab").rc != 0
+    assert scenario.changed(storage_state="absent") == 0
+    scenario.good()
