@@ -228,12 +228,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage import (
     sharing,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, lines
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import (
-    PROGRAMS,
-    Unreadable,
-    find_programs,
-    gather,
-)
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import GROUP_MEMBER
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import Unreadable, gather
 
 # A fresh host needs four: programs, arrays and groups, volumes and file systems, and a look at it all.
 MOST_PASSES = 8
@@ -272,11 +268,6 @@ def _plan(module: AnsibleModule) -> Plan:
     wrong = inputs.problems(pools)
     if wrong or not pools:
         return Plan(problems=wrong)
-    programs = find_programs()
-    lacking = [PROGRAMS[program] for program in plan_pools.needed_programs(pools) if program not in programs]
-    if lacking and not module.check_mode and options["state"] == "present":
-        # Without lvm, nobody can say what is in a group: first the programs, then the plan.
-        return Plan(packages=lacking)
 
     def run(arguments: list[str]) -> tuple[int, str, str]:
         code, out, err = module.run_command(arguments, environ_update={"LC_ALL": "C", "LVM_SUPPRESS_FD_WARNINGS": "1"})
@@ -286,7 +277,15 @@ def _plan(module: AnsibleModule) -> Plan:
     state = gather(run, mounts, options["journal"])
     if options["state"] == "absent":
         return plan_removal.remove(pools, state, options["remove_data"] and options["allow_destroy"])
-    return plan_pools.make(pools, options["quotas"], state, options["allow_destroy"])
+    plan = plan_pools.make(pools, options["quotas"], state, options["allow_destroy"])
+    # Without lvm, nobody can say whose group a disk is in: first the programs, then the plan. In all other cases, what is wrong is told
+    # before anything is installed.
+    unseen = "lvm2" in plan.packages and any(
+        entry.type == GROUP_MEMBER for found in state.signatures.values() for entry in found
+    )
+    if plan.packages and (unseen or not plan.problems) and not module.check_mode:
+        return Plan(packages=plan.packages)
+    return plan
 
 
 def _share(options: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -336,7 +335,9 @@ def main() -> None:
     open_steps = plan.steps or plan.packages
     if open_steps and passes >= MOST_PASSES:
         left = ", ".join(step["title"] for step in plan.steps) or ", ".join(plan.packages)
-        plan.problems.append(f"after {passes} plans there is still something to do ({left}): find out why that has no effect")
+        plan.problems.append(
+            f"after {passes} plans there is still something to do ({left}): find out why that has no effect"
+        )
     result = {
         "rows": plan.rows,
         "lines": table,
