@@ -325,11 +325,11 @@ def main() -> None:
     shared, wrong = _share(module.params)
     plan.problems += wrong
     plan.warnings += shared.get("warnings", [])
-    # What is interrupted stays noted until a plan finds nothing left to make.
-    waiting = plan.packages or plan.problems
-    if not module.check_mode and not waiting and module.params["pools"]:
-        noted = journal.read(module.params["journal"])
-        journal.write(module.params["journal"], {**noted, **plan.journal} if plan.steps else {})
+    if not module.check_mode and module.params["pools"]:
+        before = journal.read(module.params["journal"])
+        after = plan.noted(before)
+        if after != before:
+            journal.write(module.params["journal"], after)
     table = lines(plan.rows)
     passes = module.params["passes"]
     open_steps = plan.steps or plan.packages

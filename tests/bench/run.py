@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Callable
 
 import facts
+import file_systems
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories/lab"
@@ -242,6 +243,7 @@ def main() -> int:
         *assessment_rows(),
         *site_rows(),
         *upload_rows(),
+        *(Row(*fields) for fields in file_systems.rows()),
     ]
     options.output.write_text(page(rows))
     print(options.output.read_text())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -70,14 +71,15 @@ class Rack:
             try:
                 output, _ = process.communicate(timeout=timeout)
             except BaseException:
-                process.kill()
+                # Its forks too: each would go on with its task.
+                os.killpg(process.pid, signal.SIGKILL)
                 raise
         return Play(process.returncode, output, recap(output))
 
     def playing(
         self, playbook: Path | list[dict[str, Any]], *options: str, **environment: str
     ) -> subprocess.Popen[str]:
-        """The same, under way: for what happens in the middle of it."""
+        """The same, under way and in a process group of its own: for what happens in the middle of it."""
         if not isinstance(playbook, Path):
             file = self.folder / "playbook.json"
             file.write_text(json.dumps(playbook, indent=1))  # JSON is YAML
@@ -101,6 +103,7 @@ class Rack:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            start_new_session=True,
         )
 
     def close(self) -> None:

@@ -127,9 +127,9 @@ def test_refuses_what_would_destroy_data(rack: Rack, machine: Machine) -> None:
     for reason in (
         "(serial EXTFS) is not empty: ext4 signature",
         "(serial TABLE) is not empty: partition vd",
-        "(serial GROUP) is in group theirs",
+        "(serial GROUP) is not empty: part of group theirs",
         "(serial ARRAY) is not empty: part of md",
-        "(serial BUSY) is not empty: mounted at /busy",
+        "its file system is mounted at /busy, and mount is /srv/busy",
         "which the system runs on (/)",
         "which pool data has already",
         "Nothing was changed",

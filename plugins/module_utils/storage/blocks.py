@@ -57,6 +57,11 @@ class Block:
     swap: bool = False
     # Whether udev has seen it: without that, nobody can say that nothing is on it.
     known_to_udev: bool = False
+    # Why it could not be read, as the kernel says it; empty where it could.
+    unreadable: str = ""
+    # Whether somebody has it for himself without a mount, holder or swap that shows it: ZFS, a second disk of btrfs, an external
+    # journal, an iSCSI target, or a mount in a container.
+    claimed: bool = False
     mapped_name: str = ""
     mapped_uuid: str = ""
     array: Array | None = None
@@ -83,7 +88,10 @@ class Block:
 
 
 def _rank(link: str) -> tuple[int, str]:
-    order = ("/by-id/wwn-", "/by-id/nvme-eui.", "/by-id/nvme-", "/by-id/", "/by-partuuid/", "/by-path/")
+    order = ("/by-id/wwn-", "/by-id/nvme-eui.", "/by-id/nvme-", "/by-id/", "/by-partuuid/", "/by-path/", "/md/")
+    # Names that come and go with what is written on the device say nothing of the device itself.
+    if "/by-id/lvm-pv-uuid-" in link:
+        return len(order), link
     return next((i for i, start in enumerate(order) if start in link), len(order)), link
 
 
@@ -111,8 +119,10 @@ def read(tree: Tree, table: list[Mount]) -> dict[str, Block]:
 
 
 def _one(tree: Tree, place: str, name: str, table: list[Mount], swaps: set[str]) -> Block | None:
-    sectors = tree.integer(place + "/size")
-    if not sectors or sectors < 0:
+    # An array that does not run has no size, and still has its members.
+    array = tree.exists(place + "/md")
+    sectors = tree.integer(place + "/size") or 0
+    if sectors < 0 or not (sectors or array):
         return None
     number = tree.text(place + "/dev") or ""
     entry = tree.text(f"{disks.UDEV}/b{number}") if re.fullmatch(r"[0-9]+:[0-9]+", number) else None
@@ -123,7 +133,7 @@ def _one(tree: Tree, place: str, name: str, table: list[Mount], swaps: set[str])
     mapped = tree.text(place + "/dm/name") or ""
     block = Block(
         name=name,
-        kind="dm" if mapped or name.startswith("dm-") else "md" if tree.exists(place + "/md") else "disk",
+        kind="dm" if mapped or name.startswith("dm-") else "md" if array else "disk",
         number=number,
         size_bytes=sectors * disks.SECTOR_BYTES,
         media=disks.kind_of(name, model, tree.integer(place + "/queue/rotational"), driver),
@@ -132,7 +142,7 @@ def _one(tree: Tree, place: str, name: str, table: list[Mount], swaps: set[str])
         numa_node=pci.numa_node(tree, place + "/device"),
         read_only=tree.text(place + "/ro") == "1",
         removable=tree.text(place + "/removable") == "1",
-        links=sorted("/dev/" + link for link in udev["S"] if link.startswith("disk/by-")),
+        links=sorted("/dev/" + link for link in udev["S"] if link.startswith(("disk/by-", "md/"))),
         holders=tree.names(place + "/holders"),
         slaves=tree.names(place + "/slaves"),
         known_to_udev=entry is not None,
@@ -153,12 +163,14 @@ def _array(tree: Tree, place: str, properties: dict[str, str]) -> Array:
         if entry.startswith("dev-"):
             name = tree.link_name(f"{place}/md/{entry}/block") or entry[len("dev-") :]
             members[name] = tree.text(f"{place}/md/{entry}/state") or ""
+    # While an array is reshaped, the old number follows in brackets.
+    slots = re.match(r"[0-9]{1,9}", tree.text(place + "/md/raid_disks") or "")
     return Array(
         level=tree.text(place + "/md/level") or "",
         uuid=properties.get("MD_UUID", ""),
         name=properties.get("MD_NAME", "").rpartition(":")[2] or properties.get("MD_DEVNAME", ""),
         state=tree.text(place + "/md/array_state") or "",
-        slots=int((tree.text(place + "/md/raid_disks") or "0").split()[0]),
+        slots=int(slots.group()) if slots else 0,
         degraded=tree.integer(place + "/md/degraded") or 0,
         action=tree.text(place + "/md/sync_action") or "idle",
         done=tree.text(place + "/md/sync_completed") or "",

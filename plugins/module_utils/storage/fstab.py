@@ -27,7 +27,9 @@ def parse(text: str | None) -> dict[str, Entry]:
     found = {}
     for line in (text or "").splitlines():
         fields = line.split()
-        if len(fields) >= 4 and not fields[0].startswith("#"):
+        # Without a fourth field, mount(8) takes the defaults.
+        if len(fields) >= 3 and not fields[0].startswith("#"):
             mount = plain(fields[1]).rstrip("/") or "/"
-            found[mount] = Entry(plain(fields[0]), mount, fields[2], tuple(fields[3].split(",")))
+            options = fields[3] if len(fields) > 3 else "defaults"
+            found[mount] = Entry(plain(fields[0]), mount, fields[2], tuple(options.split(",")))
     return found

@@ -47,7 +47,7 @@ def problems(pools: list[dict[str, Any]]) -> list[str]:
         found.extend(f"{where}: {problem}" for problem in _volumes(pool))
         for place, mount in mount_points(pool):
             here = f"{where}{place}"
-            if not _MOUNT.fullmatch(mount) or "/../" in mount + "/" or "/./" in mount + "/":
+            if mount != "/" and not _MOUNT.fullmatch(mount) or "/../" in mount + "/" or "/./" in mount + "/":
                 found.append(f"{here}: mount is '{mount}'; give an absolute path without spaces, '.' and '..'")
             elif _SYSTEM.fullmatch(mount):
                 found.append(
@@ -60,12 +60,16 @@ def problems(pools: list[dict[str, Any]]) -> list[str]:
 
 
 def mount_points(pool: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield (where in the pool, mount point) of each file system."""
+    """Yield (where in the pool, mount point without a slash at its end) of each file system."""
     if pool.get("volumes"):
         for volume in pool["volumes"]:
-            yield f", volume {volume['name']}", volume["mount"]
+            yield f", volume {volume['name']}", _place(volume["mount"])
     elif pool.get("mount"):
-        yield "", pool["mount"]
+        yield "", _place(pool["mount"])
+
+
+def _place(mount: str) -> str:
+    return mount[:-1] if mount.endswith("/") and mount != "/" else mount
 
 
 def _devices(pool: dict[str, Any]) -> Iterator[str]:
@@ -82,11 +86,12 @@ def _devices(pool: dict[str, Any]) -> Iterator[str]:
         elif not isinstance(device, dict) or len(device) != 1 or set(device) - {"serial", "select"}:
             yield f"device {device!r} is neither a path below /dev/disk/, nor {{serial: …}}, nor {{select: …}}"
         elif "serial" in device:
-            if not str(device["serial"]).strip():
+            if device["serial"] is None or not str(device["serial"]).strip():
                 yield "a device has an empty serial"
         else:
             yield from _rule(device["select"])
-        key = repr(device)
+        # A serial may be written as a number or as text.
+        key = said(device)
         if key in seen and not (isinstance(device, dict) and "select" in device):
             yield f"device {said(device)} is named twice"
         seen.add(key)
@@ -115,6 +120,12 @@ def _rule(rule: Any) -> Iterator[str]:
     for key in ("min_size", "max_size"):
         if key in rule:
             yield from _size(rule[key], f"select's {key}")
+    try:
+        if sizes.to_bytes(rule.get("min_size", "0 B")) > sizes.to_bytes(rule.get("max_size", "1000000 PB")):
+            yield f"select's min_size {rule['min_size']} is larger than its max_size {rule['max_size']}; no disk is both"
+    except ValueError:
+        # Told above.
+        pass
     if "model" in rule:
         try:
             re.compile(str(rule["model"]))
@@ -175,7 +186,7 @@ def _volumes(pool: dict[str, Any]) -> Iterator[str]:
             continue
         share = sizes.percent(volume["size"])
         if share is None:
-            yield from (f"{here}: {problem}, 60% or rest" for problem in _size(volume["size"], "size"))
+            yield from (f"{here}: {problem}" for problem in _size(volume["size"], "size", ", or 60%, or rest"))
         elif volume["layout"] == "thin":
             yield f"{here}: size is {volume['size']}; give a thin volume a size with a unit, as 500 GiB"
         elif not 0 < share <= 100:
@@ -185,9 +196,9 @@ def _volumes(pool: dict[str, Any]) -> Iterator[str]:
     if pool.get("thin_pool_size"):
         share = sizes.percent(pool["thin_pool_size"])
         if share is None:
-            yield from (f"{problem} or 80%" for problem in _size(pool["thin_pool_size"], "thin_pool_size"))
+            yield from _size(pool["thin_pool_size"], "thin_pool_size", ", or 80%")
         elif not 0 < share <= THIN_POOL_MOST_PERCENT:
-            yield f"thin_pool_size is {pool['thin_pool_size']}; give at most {THIN_POOL_MOST_PERCENT}%, since its metadata needs the rest"
+            yield f"thin_pool_size is {pool['thin_pool_size']}; give more than 0% and at most {THIN_POOL_MOST_PERCENT}%, since its metadata needs the rest"
         else:
             shares += share
         if not thin:
@@ -200,9 +211,9 @@ def _volumes(pool: dict[str, Any]) -> Iterator[str]:
         yield "more than one volume has size 'rest'; only one can have what the others leave"
 
 
-def _size(text: Any, where: str) -> Iterator[str]:
+def _size(text: Any, where: str, others: str = "") -> Iterator[str]:
     try:
         if sizes.to_bytes(text) <= 0:
             yield f"{where} is {text}; give more than nothing"
     except ValueError as error:
-        yield f"{where}: {error}"
+        yield f"{where}: {error}{others}"

@@ -24,7 +24,12 @@ def read(path: str) -> dict[str, Any]:
         made = json.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return made if isinstance(made, dict) else {}
+    return {what: entry for what, entry in made.items() if _usable(entry)} if isinstance(made, dict) else {}
+
+
+def _usable(entry: Any) -> bool:
+    devices = entry.get("devices") if isinstance(entry, dict) else None
+    return isinstance(devices, list) and all(isinstance(device, dict) for device in devices)
 
 
 def write(path: str, entries: dict[str, Any]) -> None:

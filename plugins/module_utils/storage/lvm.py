@@ -12,7 +12,7 @@ from typing import Any
 ARGUMENTS = [
     "lvm", "fullreport", "--reportformat", "json", "--units", "b", "--nosuffix",
     "--configreport", "vg", "-o", "vg_name,vg_extent_size,vg_extent_count,vg_free_count",
-    "--configreport", "pv", "-o", "pv_name,vg_name,pv_size,dev_size,pv_missing",
+    "--configreport", "pv", "-o", "pv_name,vg_name,pv_size,dev_size,pv_free,pv_missing",
     "--configreport", "lv", "-o", "lv_name,vg_name,lv_size,lv_layout,pool_lv,lv_active,data_percent",
     "--configreport", "pvseg", "-o", "pv_name",
     "--configreport", "seg", "-o", "lv_name,stripes",
@@ -34,12 +34,13 @@ class Volume:
 
 @dataclass
 class Member:
-    """A physical volume: its path as LVM names it, its size in LVM and that of the device below."""
+    """A physical volume: its path as LVM names it, its size in LVM, that of the device below, and what no volume has."""
 
     path: str
     size_bytes: int
     device_bytes: int
     missing: bool = False
+    free_bytes: int = 0
 
 
 @dataclass
@@ -72,9 +73,14 @@ def parse(text: str) -> dict[str, Group]:
                     _number(member, "pv_size"),
                     _number(member, "dev_size"),
                     bool(member.get("pv_missing")),
+                    _number(member, "pv_free"),
                 )
             )
-        stripes = {segment.get("lv_name"): _number(segment, "stripes") for segment in report.get("seg", [])}
+        stripes: dict[str, int] = {}
+        for segment in report.get("seg", []):
+            # A volume that was grown has several segments, and not all of them need to be striped.
+            owner = segment.get("lv_name", "")
+            stripes[owner] = max(stripes.get(owner, 1), _number(segment, "stripes"))
         for volume in report.get("lv", []):
             group.volumes[volume["lv_name"]] = Volume(
                 name=volume["lv_name"],
@@ -82,7 +88,7 @@ def parse(text: str) -> dict[str, Group]:
                 layout=volume.get("lv_layout", ""),
                 pool=volume.get("pool_lv", ""),
                 active=volume.get("lv_active", "active") == "active",
-                stripes=max(1, stripes.get(volume["lv_name"], 1)),
+                stripes=stripes.get(volume["lv_name"], 1),
                 data_percent=float(volume.get("data_percent") or 0),
             )
     return groups

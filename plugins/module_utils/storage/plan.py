@@ -22,7 +22,7 @@ class Plan:
     """rows: one for each object. steps: in the order in which they are done. problems: reasons to change nothing at all.
 
     warnings: what the run does not mend. again: what comes after the steps is only known when they are done. packages: what the
-    host lacks to look at all. journal: what is about to be made, see journal.py.
+    host lacks to look at all. journal: what is about to be made, see journal.py; whole: what is there in full, and no longer being made.
     """
 
     rows: list[dict[str, str]] = field(default_factory=list)
@@ -31,6 +31,7 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     packages: list[str] = field(default_factory=list)
     journal: dict[str, Any] = field(default_factory=dict)
+    whole: set[str] = field(default_factory=set)
     again: bool = False
 
     def row(self, what: str, wanted: str, found: str, action: str) -> None:
@@ -49,6 +50,17 @@ class Plan:
         """Note for the journal that `what` (`array:data`) will be made of devices (path, serial) that are empty now."""
         self.journal[what] = {"devices": [{"device": path, "serial": serial} for path, serial in devices]}
 
+    def noted(self, before: dict[str, Any]) -> dict[str, Any]:
+        """Return what the journal has to say from now on; `before` is what it says.
+
+        What is interrupted stays noted until it is there in full, which is looked at even when the plan cannot go on: a record that
+        is older than the thing itself would free disks that have data by now.
+        """
+        kept = {what: entry for what, entry in before.items() if what not in self.whole}
+        if self.problems or self.packages:
+            return kept
+        return {**kept, **self.journal} if self.steps else {}
+
 
 def lines(rows: list[dict[str, str]]) -> list[str]:
     """Return the table as text, a heading first; nothing for no rows."""
@@ -61,12 +73,14 @@ def lines(rows: list[dict[str, str]]) -> list[str]:
 
 def interrupted(state: State, what: str, block: Block, path: str = "") -> bool:
     """Whether the journal says that `what` was being made on this very device; `path` is another name of it."""
-    noted = state.journal.get(what, {}).get("devices", [])
-    return any(
-        (entry.get("serial") and entry["serial"] == (block.serial or ""))
-        or entry.get("device") in (block.lasting, block.path, path or block.path)
-        for entry in noted
-    )
+    names = {*block.links, block.path, path or block.path}
+    for entry in state.journal.get(what, {}).get("devices", []):
+        if entry.get("serial") and block.serial and entry["serial"] != block.serial:
+            continue
+        # All partitions of a disk have its serial.
+        if entry.get("device") in names or (block.kind == "disk" and entry.get("serial") and block.serial):
+            return True
+    return False
 
 
 def claim(plan: Plan, where: str, what: str, devices: list[Chosen], state: State, allow_destroy: bool) -> bool:
@@ -90,8 +104,10 @@ def claim(plan: Plan, where: str, what: str, devices: list[Chosen], state: State
         else:
             good = False
             remedy = (
-                "free it first (unmount, stop or remove what uses it), or name another disk"
-                if selection.held(block, state) or not block.known_to_udev
+                "name another disk"
+                if block.unreadable or block.read_only or not block.known_to_udev
+                else "free it first (unmount, stop or remove what uses it), or name another disk"
+                if selection.held(block, state)
                 else f"if nothing on it is needed, run 'wipefs --all {block.lasting}' on the host"
                 + (", or set storage_allow_destroy" if device.named else "")
                 + "; else name another disk"

@@ -69,11 +69,14 @@ def plan_array(
             return _existing(plan, pool, arrays[0], array, chosen, absent, state, allow_destroy, wanted)
         return _half(plan, pool, arrays[0], chosen, absent, state, allow_destroy, wanted)
     members = [device for device in chosen if _member_of(pool, device.block, state)]
-    if members and len(members) == len(chosen):
+    ours = all(interrupted(state, f"array:{pool['name']}", device.block) for device in chosen)
+    # Where only some are members, the others were added or put in place of lost ones. The members may hold all the data there is,
+    # and are never made anew, unless it was their making that was interrupted.
+    if members and (len(members) == len(chosen) or not ours):
         plan.row(f"array {pool['name']}", wanted, "there, not running", "start")
         plan.commands(
             f"Start array {pool['name']}",
-            ["mdadm", "--assemble", f"/dev/md/{pool['name']}", *(device.block.path for device in chosen)],
+            ["mdadm", "--assemble", f"/dev/md/{pool['name']}", *(device.block.path for device in members)],
             ["udevadm", "settle"],
         )
         plan.again = True
@@ -143,6 +146,14 @@ def _half(
 ) -> Base | None:
     """An array that does not run: one whose making was interrupted, or one that lacks too many disks."""
     name = pool["name"]
+    foreign = set(block.array.members if block.array else {}) - {device.block.name for device in chosen}
+    if foreign:
+        said = [state.blocks[member].said if member in state.blocks else member for member in sorted(foreign)]
+        plan.problems.append(
+            f"pool {name}: array {block.name} does not run, and has {', '.join(said)}, which devices does not name; name it, or give the pool "
+            "another name"
+        )
+        return None
     ours = all(interrupted(state, f"array:{name}", device.block) for device in chosen)
     # mdadm writes all superblocks before it starts an array: while one is missing, nothing was ever on it.
     blank = [device for device in chosen if not state.signatures.get(device.block.name)]
@@ -156,6 +167,12 @@ def _half(
             ["udevadm", "settle"],
         )
         plan.about_to_make(f"array:{name}", [device.block.identity for device in chosen])
+        plan.again = True
+        return None
+    if ours and not absent and all(_member_of(pool, device.block, state) for device in chosen):
+        # All superblocks were written, and the array was not started any more: started from its members, it is whole.
+        plan.row(f"array {name}", wanted, "unfinished", "start")
+        plan.commands(f"Stop the unfinished array {name}", ["mdadm", "--stop", block.path], ["udevadm", "settle"])
         plan.again = True
         return None
     plan.problems.append(
@@ -198,6 +215,8 @@ def _existing(
         )
         return None
     new = [device for device in chosen if device.block.name not in array.members]
+    if not new:
+        plan.whole.add(f"array:{name}")
     active = len(chosen) + len(absent) - raid["spares"]
     if active < array.slots:
         plan.problems.append(
@@ -213,47 +232,53 @@ def _existing(
         return None
     action = "keep"
     lost = [member for member, status in array.members.items() if FAULTY in status]
+    # Without new disks, too: of spares that shall serve, and of disks that were added when a run was interrupted.
+    more = active > array.slots and len(serving) + len(new) >= active
+    waits = array.degraded or array.action not in ("idle", "frozen")
     if new:
         commands = []
         if lost or array.degraded:
-            action = "replace"
             # Disks that failed, and disks that are gone: both may have nothing to remove.
             commands += [["mdadm", block.path, "--remove", which] for which in ("failed", "detached")]
         commands.append(["mdadm", block.path, "--add", *(device.block.path for device in new)])
         plan.commands(
             f"Add {', '.join(device.block.said for device in new)} to array {name}", *commands, ["udevadm", "settle"]
         )
-        if active > array.slots:
-            action = "grow"
-            if array.degraded or array.action not in ("idle", "frozen"):
-                plan.problems.append(
-                    f"{where}: array {block.name} is busy or degraded ({found}); run this again when it is whole and idle"
-                )
-                return None
-            plan.commands(
-                f"Grow array {name} to {active} disks",
-                ["mdadm", "--grow", block.path, f"--raid-devices={active}"],
-                ["udevadm", "settle"],
-            )
-        elif action == "keep":
-            action = "add spare"
+        plan.about_to_make(f"array:{name}", [device.block.identity for device in new])
+        action = "replace" if lost or array.degraded else "add spare"
         plan.again = True
+    if more and waits:
+        plan.warnings.append(
+            f"pool {name}: array {block.name} ({found}) grows to {active} disks only when it is whole and idle; run this again then"
+        )
+    if more and not waits:
+        action = "grow"
+        base.size_bytes = max(base.size_bytes, _estimate(raid["level"], active, [*array.members, *names], state))
+        plan.commands(
+            f"Grow array {name} to {active} disks",
+            ["mdadm", "--grow", block.path, f"--raid-devices={active}"],
+            ["udevadm", "settle"],
+        )
+        plan.again = True
+    elif new:
+        pass
     elif array.degraded:
         missing = [*(entry.entry for entry in absent), *lost] or [f"{array.degraded} of its disks"]
         action = "rebuilding" if array.action == "recover" else "DEGRADED"
         if action == "DEGRADED":
             plan.warnings.append(
-                f"array {name} ({block.name}) is degraded: {', '.join(missing)} does not serve. It still works, and the next failure may lose all. "
+                f"{where}: array {name} ({block.name}) is degraded: {', '.join(missing)} does not serve. It still works, and the next failure may lose all. "
                 "Replace the disk, name the new one in its place in devices, and run this again"
             )
     elif absent:
         plan.warnings.append(
             f"pool {name}: {', '.join(entry.entry for entry in absent)} is not in this host, and array {block.name} is whole without it"
         )
-    elif array.component_bytes and array.action == "idle":
+    elif array.component_bytes and array.action == "idle" and raid["level"] != 0:
         members = [state.blocks[member] for member in array.members if member in state.blocks]
         if members and min(member.size_bytes for member in members) - array.component_bytes > GROWN_BYTES:
             action = "grow"
+            base.size_bytes = max(base.size_bytes, _estimate(raid["level"], array.slots, list(array.members), state))
             plan.commands(
                 f"Grow array {name} to its disks' size",
                 ["mdadm", "--grow", block.path, "--size=max"],
@@ -262,6 +287,11 @@ def _existing(
             plan.again = True
     plan.row(f"array {name}", wanted, found, action)
     return base
+
+
+def _estimate(level: int, slots: int, members: list[str], state: State) -> int:
+    sizes_there = [state.blocks[member].size_bytes for member in members if member in state.blocks]
+    return size_of(level, [min(sizes_there)] * slots) if sizes_there else 0
 
 
 def _percent(done: str) -> str:

@@ -13,7 +13,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, claim, interrupted
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import Base
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Chosen
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import ENTRIES_SHOWN, State
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import ENTRIES_SHOWN, NO_DIRECTORY, State
 
 # A file system ends on a block group or an allocation group: a device that is larger by more has grown. xfs asks for 64 blocks
 # (xfs_growfs), ext4 drops a last group that is smaller than its own tables (at most some 1,600 blocks).
@@ -57,9 +57,9 @@ def plan_file_system(
     found = state.signatures.get(block.name, []) if block else []
     system = state.file_systems.get(block.name) if block else None
     if block and (not found or not any(entry.type == kind for entry in found) or len(found) > 1):
-        device = [Chosen(block, base.named)]
         # A volume or array of ours with a signature is never wiped: only disks, which a person named.
-        if not claim(plan, where, key, device, state, allow_destroy and block.kind in ("disk", "part")):
+        device = [Chosen(block, base.named and block.kind in ("disk", "part"))]
+        if not claim(plan, where, key, device, state, allow_destroy):
             return
         found, system = [], None
     if system and system.half_made:
@@ -70,7 +70,13 @@ def plan_file_system(
             return
         found = []
     if found and block:
+        plan.whole.add(key)
         identity = system.uuid if system else found[0].uuid
+        if not identity:
+            plan.problems.append(
+                f"{where}: the {kind} on {block.said} tells no UUID, by which it would be mounted; look at it with 'blkid --probe {base.path}'"
+            )
+            return
         size = system.size_bytes if system else 0
         grow = size and base.size_bytes - size > GROWN_BYTES
         plan.row(what, kind, f"{kind}, {sizes.shown(size)}" if size else kind, "grow" if grow else "keep")
@@ -88,6 +94,9 @@ def plan_file_system(
         "unfinished" if system else "nothing",
         "make again" if system else "make",
     )
+    if system:
+        # The module changes the UUID of what has the type already, and would make nothing.
+        plan.commands(f"Clear the unfinished {kind} from {base.path}", ["wipefs", "--all", base.path])
     plan.step(
         "filesystem",
         f"Make {kind} for {mount}",
@@ -95,7 +104,6 @@ def plan_file_system(
         filesystem=kind,
         options=" ".join([*MKFS[kind], *wish["mkfs_options"]]),
         uuid=identity,
-        again=bool(system),
     )
     plan.about_to_make(key, [block.identity if block and block.kind != "dm" else (base.path, "")])
     plan.journal[key]["uuid"] = identity
@@ -118,7 +126,7 @@ def _mount(
     elsewhere = [place for place in (block.mounts if block else []) if place != mount]
     if elsewhere and not mounted:
         plan.problems.append(
-            f"{where}: its file system is mounted at {elsewhere[0]}, and mount is {mount}; set what is there, or unmount it first"
+            f"{where}: its file system is mounted at {elsewhere[0]}, and mount is {mount}; set what is there, or unmount it and remove its line in /etc/fstab first"
         )
         return
     entry = state.fstab.get(mount)
@@ -130,6 +138,9 @@ def _mount(
             )
             return
     inside = state.entries.get(mount, [])
+    if inside == [NO_DIRECTORY]:
+        plan.problems.append(f"{where}: {mount} is there and no directory; move it away first, or mount elsewhere")
+        return
     if inside and not mounted:
         more = " and more" if len(inside) > ENTRIES_SHOWN else ""
         plan.problems.append(

@@ -6,10 +6,11 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import sizes
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.lvm import Group, Volume
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.lvm import Group, Member, Volume
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, claim, interrupted
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import Base
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Absent, Chosen, held
@@ -43,8 +44,7 @@ def plan_group(
         _group_step(plan, pool, f"Make group {name}", [base.path for base in bases])
         plan.about_to_make(f"group:{name}", [_identity(pool, base) for base in bases])
         plan.again = True
-        extents = sum(max(0, base.size_bytes - START_BYTES) // EXTENT_BYTES for base in bases)
-        return Group(name, EXTENT_BYTES, extents, extents)
+        return _estimate(Group(name, EXTENT_BYTES), bases)
     return _existing(plan, pool, group, bases, absent, state, allow_destroy, wanted)
 
 
@@ -76,9 +76,13 @@ def _existing(
         )
         return None
     new = [base for base in bases if not base.block or base.block.name not in there]
-    if new and not _claim(plan, pool, new, state, allow_destroy):
+    if not new:
+        plan.whole.add(f"group:{name}")
+    elif not _claim(plan, pool, new, state, allow_destroy):
         return None
-    grown = any(member.device_bytes - member.size_bytes > GROWN_BYTES for member in group.members)
+    # What is left of less than an extent stays unused.
+    unused = GROWN_BYTES + group.extent_bytes
+    grown = any(member.device_bytes - member.size_bytes > unused for member in group.members)
     found = f"{sizes.shown(group.extents * group.extent_bytes)}, {sizes.shown(group.free_extents * group.extent_bytes)} free"
     if new or grown:
         _group_step(plan, pool, f"Grow group {name}", [base.path for base in bases])
@@ -90,7 +94,20 @@ def _existing(
             f"pool {name}: {', '.join(entry.entry for entry in absent)} is not in this host, and group {name} is whole without it"
         )
     plan.row(f"group {name}", wanted, found, "grow" if new or grown else "keep")
-    return group
+    return _estimate(group, bases) if plan.again else group
+
+
+def _estimate(group: Group, bases: list[Base]) -> Group:
+    """The group as it will be when its devices have the sizes that they are planned to have."""
+    extent = group.extent_bytes
+    will = [max(0, base.size_bytes - START_BYTES) // extent for base in bases]
+    more = max(0, sum(will) - group.extents)
+    there = [member.size_bytes // extent for member in group.members]
+    # Where the free extents lie is told for what is there; what is added is free.
+    free = [member.free_bytes // extent for member in group.members] + will[len(there) :]
+    free = free if sum(free) >= group.free_extents + more else will
+    members = [Member("", count * extent, count * extent, free_bytes=count * extent) for count in free]
+    return replace(group, extents=group.extents + more, free_extents=group.free_extents + more, members=members)
 
 
 def _group_step(plan: Plan, pool: dict[str, Any], title: str, paths: list[str]) -> None:
@@ -130,10 +147,9 @@ def _claim(plan: Plan, pool: dict[str, Any], bases: list[Base], state: State, al
                 and not base.block.parts
             ):
                 continue
-        good = (
-            claim(plan, f"pool {name}", f"group:{name}", [Chosen(base.block, base.named)], state, allow_destroy)
-            and good
-        )
+        # An array of ours is never wiped: only disks, which a person named.
+        device = Chosen(base.block, base.named and base.block.kind in ("disk", "part"))
+        good = claim(plan, f"pool {name}", f"group:{name}", [device], state, allow_destroy) and good
     return good
 
 
@@ -168,18 +184,38 @@ def plan_volumes(plan: Plan, pool: dict[str, Any], group: Group, members: int, s
             return {}
     more = {key: max(0, count - _has(group, key, extent)) for key, count in wanted.items()}
     left = group.free_extents - sum(more.values())
+    metadata = 0
     if pool.get("thin_pool_size") and THIN_POOL not in group.volumes:
         # Its metadata and the spare of these: 48 bytes a chunk (lvmthin(7)), in whole extents, twice.
-        left -= 2 * max(1, math.ceil(wanted[THIN_POOL] * extent / (64 * sizes.KIB) * 64 / extent))
+        metadata = 2 * max(1, math.ceil(wanted[THIN_POOL] * extent / (64 * sizes.KIB) * 64 / extent))
+        left -= metadata
     if left < 0:
         plan.problems.append(
-            f"{where}: its volumes want {sizes.shown((sum(more.values())) * extent)} more, and group {name} has "
-            f"{sizes.shown(group.free_extents * extent)} free of {sizes.shown(total * extent)}; make them smaller, or add disks"
+            f"{where}: its volumes want {sizes.shown((sum(more.values())) * extent)} more"
+            + (f" and {sizes.shown(metadata * extent)} for the thin pool's metadata" if metadata else "")
+            + f", and group {name} has {sizes.shown(group.free_extents * extent)} free of {sizes.shown(total * extent)}; "
+            "make them smaller, or add disks"
         )
         return {}
+    # Which disks have free extents only matters to what is striped, and that comes first.
+    free = [member.free_bytes // extent for member in group.members]
+    for volume in thick:
+        key = volume["name"]
+        if (
+            stripes[key] > 1
+            and volume["size"] != "rest"
+            and more[key]
+            and _take(free, stripes[key], more[key]) < more[key]
+        ):
+            plan.problems.append(
+                f"{where}, volume {key}: it lies on {stripes[key]} disks at a time, and there is not so much free on so many of them; make it "
+                f"smaller, or add {stripes[key]} disks"
+            )
+            return {}
     rest = next((volume for volume in thick if volume["size"] == "rest"), None)
     if rest:
-        count = _has(group, rest["name"], extent) + left
+        room = left if stripes[rest["name"]] == 1 else _take(free, stripes[rest["name"]], left)
+        count = _has(group, rest["name"], extent) + room
         wanted[rest["name"]] = count - count % stripes[rest["name"]]
         if not wanted[rest["name"]]:
             plan.problems.append(f"{where}, volume {rest['name']}: the others leave nothing for it; make them smaller")
@@ -191,7 +227,7 @@ def plan_volumes(plan: Plan, pool: dict[str, Any], group: Group, members: int, s
             # What is left for the rest is known when lvm has made the pool's metadata.
             plan.again = True
             settled = False
-    for volume in thick:
+    for volume in sorted(thick, key=lambda volume: stripes[volume["name"]] == 1):
         key = volume["name"]
         done[key] = _volume(plan, pool, group, key, wanted[key], volume["layout"], stripes[key], settled)
     for volume in thin:
@@ -213,6 +249,19 @@ def _extents(size: str, extent: int, total: int, stripes: int) -> int:
         return count - count % stripes
     count = math.ceil(sizes.to_bytes(size) / extent)
     return count + -count % stripes
+
+
+def _take(free: list[int], stripes: int, wanted: int) -> int:
+    """Take up to `wanted` extents from `free` (extents by disk) as lvm does for a striped volume; return how many it were."""
+    got = 0
+    while True:
+        most = sorted(range(len(free)), key=lambda disk: -free[disk])[:stripes]
+        count = min([(wanted - got) // stripes, *(free[disk] for disk in most)])
+        if len(most) < stripes or count <= 0:
+            return got
+        for disk in most:
+            free[disk] -= count
+        got += count * stripes
 
 
 def _has(group: Group, name: str, extent: int) -> int:
@@ -239,7 +288,7 @@ def _volume(
         if settled:
             plan.step("volume", f"Make volume {pool['name']}/{name}", **step)
         return size
-    problem = _differs(volume, layout)
+    problem = _differs(volume, layout, f"{pool['name']}/{name}")
     if problem:
         plan.problems.append(f"{here}: {problem}")
         return volume.size_bytes
@@ -262,7 +311,7 @@ def _volume(
     return volume.size_bytes
 
 
-def _differs(volume: Volume, layout: str) -> str:
+def _differs(volume: Volume, layout: str, path: str) -> str:
     kinds = volume.layout.split(",")
     found = (
         "thin pool"
@@ -274,7 +323,7 @@ def _differs(volume: Volume, layout: str) -> str:
         else "linear"
     )
     if not volume.active:
-        return "it is there and not active; activate it ('lvchange --activate y') or find out why it was switched off"
+        return f"it is there and not active; activate it ('lvchange --activate y {path}') or find out why it was switched off"
     if not ({"linear", "striped", "thin"} & set(kinds)):
         return f"it is there with layout {volume.layout}, which this role does not make; leave it to whoever made it, and use another name"
     if found != layout:

@@ -119,6 +119,14 @@ def _pool(
                     done[volume["name"]],
                     state.volume(pool["name"], volume["name"]),
                 )
+                there = state.groups.get(pool["name"])
+                if base.block is None and there and volume["name"] in there.volumes:
+                    if not any(problem.startswith(f"{where}, volume {volume['name']}:") for problem in plan.problems):
+                        plan.problems.append(
+                            f"{where}, volume {volume['name']}: lvm has it and the kernel does not, so what is on it cannot be told; activate it "
+                            f"('lvchange --activate y {pool['name']}/{volume['name']}')"
+                        )
+                    continue
                 if base.block is None and plan.again:
                     announce(plan, volume, done[volume["name"]], _has_quota(volume["mount"], quotas, mounts))
                     continue
@@ -148,6 +156,7 @@ def _pool(
 
 def _has_quota(mount: str, quotas: list[str], mounts: list[str]) -> bool:
     """Whether a directory with a quota lies on this mount, and on no deeper one."""
+    mount = mount.rstrip("/")
 
     def holder(path: str) -> str:
         fitting = [place for place in mounts if path == place or path.startswith(place.rstrip("/") + "/")]

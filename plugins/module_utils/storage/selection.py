@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import inputs, sizes
@@ -33,14 +33,14 @@ class Absent:
     entry: str
 
 
-def system_disks(state: State) -> dict[str, str]:
-    """Return the disks below the running system, by kernel name, with the mount or swap that makes them so."""
-    found: dict[str, str] = {}
+def system_disks(state: State) -> dict[str, list[str]]:
+    """Return the disks below the running system, by kernel name, with the mounts and swap that make them so."""
+    found: dict[str, list[str]] = {}
     for block in state.blocks.values():
-        reason = next((mount for mount in SYSTEM_MOUNTS if mount in block.mounts), "swap" if block.swap else "")
-        if reason:
+        reasons = [mount for mount in SYSTEM_MOUNTS if mount in block.mounts] + (["swap"] if block.swap else [])
+        if reasons:
             for disk in disks_below(block.name, state.blocks):
-                found.setdefault(disk, reason)
+                found.setdefault(disk, []).extend(reason for reason in reasons if reason not in found[disk])
     return found
 
 
@@ -65,10 +65,13 @@ def choose(
             )
             return
         taken[block.name] = pool["name"]
-        reason = system.get(block.name) or next((mount for mount in SYSTEM_MOUNTS if mount in block.mounts), "")
-        if reason:
+        # A pool may itself be mounted at /home.
+        own = {mount.rstrip("/") for _place, mount in inputs.mount_points(pool)}
+        below = [*system.get(block.name, []), *(mount for mount in SYSTEM_MOUNTS if mount in block.mounts)]
+        reasons = [reason for reason in dict.fromkeys(below) if reason not in own]
+        if reasons:
             problems.append(
-                f"pool {pool['name']}: {inputs.said(entry)} is {block.said}, which the system runs on ({reason}); name another disk"
+                f"pool {pool['name']}: {inputs.said(entry)} is {block.said}, which the system runs on ({', '.join(reasons)}); name another disk"
             )
             return
         chosen[pool["name"]].append(Chosen(block, named=not (isinstance(entry, dict) and "select" in entry)))
@@ -132,6 +135,8 @@ def _fits(rule: dict[str, Any], block: Block) -> bool:
     return (
         block.kind == "disk"
         and not block.removable
+        # Made of other disks, as bcache is.
+        and not block.slaves
         and ("kind" not in rule or block.media == rule["kind"])
         and ("min_size" not in rule or block.size_bytes >= sizes.to_bytes(rule["min_size"]))
         and ("max_size" not in rule or block.size_bytes <= sizes.to_bytes(rule["max_size"]))
@@ -149,6 +154,9 @@ def in_use(block: Block, state: State) -> str:
         reasons.append("swap")
     if block.holders:
         reasons.append(f"part of {', '.join(block.holders)}")
+    group = group_of(block, state)
+    if group:
+        reasons.append(f"part of group {group}")
     for part in block.parts:
         inner = in_use(state.blocks[part], state) if part in state.blocks else ""
         reasons.append(f"partition {part}" + (f" ({inner})" if inner else ""))
@@ -158,9 +166,20 @@ def in_use(block: Block, state: State) -> str:
     )
     if block.read_only:
         reasons.append("read-only")
+    if block.claimed and not held(replace(block, claimed=False), state):
+        reasons.append("claimed by the kernel or a program, though it is not mounted here")
+    if block.unreadable:
+        reasons.append(f"it cannot be read ({block.unreadable}), so what is on it cannot be told")
     if not block.known_to_udev:
         reasons.append("udev does not know it, so what is on it cannot be told")
     return "; ".join(reasons)
+
+
+def group_of(block: Block, state: State) -> str:
+    """Return the volume group that the device is in, also one whose volumes are all inactive; empty where it is in none."""
+    return next(
+        (group.name for group in state.groups.values() if group.name and any(state.at(m.path) is block for m in group.members)), ""
+    )
 
 
 def unused(block: Block, state: State) -> bool:
@@ -175,5 +194,8 @@ def held(block: Block, state: State) -> bool:
         or block.swap
         or block.holders
         or block.read_only
+        or block.claimed
+        or block.unreadable
+        or group_of(block, state)
         or any(held(state.blocks[part], state) for part in block.parts if part in state.blocks)
     )

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from ansible_collections.mlops.onprem.plugins.module_utils.sizing.units import BYTES, UNITS
 
@@ -22,7 +23,8 @@ def to_bytes(text: str) -> int:
     if not match:
         raise ValueError(f"'{text}' is no size; write a number and a unit, as 500 GiB or 1.5 TB")
     unit = "kB" if match.group(2) == "KB" else match.group(2).replace("ki", "Ki")
-    return int(float(match.group(1)) * UNITS[BYTES][unit])
+    # Exact, and of any length: a float has neither.
+    return int(Fraction(match.group(1)) * int(UNITS[BYTES][unit]))
 
 
 def percent(text: str) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -101,8 +102,19 @@ def test_an_own_image_that_does_not_exist(commands):
     assert "company/debian:1" in error_of(run("image.sh", "12", path=commands.folder, MLOPS_IMAGE="company/debian:1"))
 
 
-def test_an_unknown_release():
-    assert "12 and 13" in error_of(run("image.sh", "7"))
+@pytest.mark.parametrize("script", ["image.sh", "vm_image.sh"])
+def test_an_unknown_release(script):
+    assert "12 and 13" in error_of(run(script, "7"))
+
+
+def test_no_qemu_and_not_root(commands, tmp_path):
+    """With a PATH of its own, as this computer may have QEMU."""
+    for tool in ("bash", "dirname", "apt-get"):
+        (commands.folder / tool).symlink_to(shutil.which(tool) or "/bin/false")
+    commands("id", "echo 1000")
+    env = {"PATH": str(commands.folder), "HOME": str(tmp_path)}
+    result = subprocess.run([SCRIPTS / "qemu.sh"], env=env, capture_output=True, text=True, timeout=60, check=False)
+    assert "sudo apt-get install qemu-system-x86 qemu-utils openssh-client" in error_of(result)
 
 
 def test_a_scenario_that_does_not_exist():
