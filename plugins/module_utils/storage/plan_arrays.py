@@ -228,6 +228,13 @@ def _existing(
             f"{where}: an array of level 0 is not grown by disks; make another pool of {', '.join(d.block.said for d in new)}"
         )
         return None
+    small = [device.block for device in new if device.block.size_bytes < array.component_bytes]
+    if small:
+        plan.problems.append(
+            f"{where}: array {block.name} needs {sizes.shown(array.component_bytes)} of each disk, and "
+            f"{', '.join(f'{disk.said} has {sizes.shown(disk.size_bytes)}' for disk in small)}; name a disk that is large enough"
+        )
+        return None
     if new and not claim(plan, where, f"array:{name}", new, state, allow_destroy):
         return None
     action = "keep"

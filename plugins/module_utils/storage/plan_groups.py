@@ -100,13 +100,15 @@ def _existing(
 def _estimate(group: Group, bases: list[Base]) -> Group:
     """The group as it will be when its devices have the sizes that they are planned to have."""
     extent = group.extent_bytes
-    will = [max(0, base.size_bytes - START_BYTES) // extent for base in bases]
-    more = max(0, sum(will) - group.extents)
-    there = [member.size_bytes // extent for member in group.members]
-    # Where the free extents lie is told for what is there; what is added is free.
-    free = [member.free_bytes // extent for member in group.members] + will[len(there) :]
-    free = free if sum(free) >= group.free_extents + more else will
-    members = [Member("", count * extent, count * extent, free_bytes=count * extent) for count in free]
+    there = {member.path: member for member in group.members}
+    members, more = [], 0
+    for base in bases:
+        will = max(0, base.size_bytes - START_BYTES) // extent
+        now = there.get(base.block.path if base.block else base.path)
+        added = max(0, will - (now.size_bytes // extent if now else 0))
+        free = (now.free_bytes if now else 0) + added * extent
+        members.append(Member(base.path, will * extent, base.size_bytes, free_bytes=free))
+        more += added
     return replace(group, extents=group.extents + more, free_extents=group.free_extents + more, members=members)
 
 
@@ -182,6 +184,23 @@ def plan_volumes(plan: Plan, pool: dict[str, Any], group: Group, members: int, s
                 f"{where}, volume {volume['name']}: layout striped needs at least two disks; the group has one"
             )
             return {}
+    # Which disks have free extents only matters to what is striped, and that comes first.
+    free = [member.free_bytes // extent for member in group.members]
+    for volume in thick:
+        key = volume["name"]
+        if stripes[key] == 1 or volume["size"] == "rest":
+            continue
+        there = _has(group, key, extent)
+        room = _take(free, stripes[key], max(0, wanted[key] - there))
+        if there and wanted[key] > there + room and sizes.percent(volume["size"]) is not None:
+            # A share is of what it can have: one disk more does not make it larger, and is no reason to stop.
+            wanted[key] = there + room
+        elif wanted[key] > there + room and wanted[key] - there <= group.free_extents:
+            plan.problems.append(
+                f"{where}, volume {key}: it lies on {stripes[key]} disks at a time, and there is not so much free on so many of them; make it "
+                f"smaller, or add {stripes[key]} disks"
+            )
+            return {}
     more = {key: max(0, count - _has(group, key, extent)) for key, count in wanted.items()}
     left = group.free_extents - sum(more.values())
     metadata = 0
@@ -197,21 +216,6 @@ def plan_volumes(plan: Plan, pool: dict[str, Any], group: Group, members: int, s
             "make them smaller, or add disks"
         )
         return {}
-    # Which disks have free extents only matters to what is striped, and that comes first.
-    free = [member.free_bytes // extent for member in group.members]
-    for volume in thick:
-        key = volume["name"]
-        if (
-            stripes[key] > 1
-            and volume["size"] != "rest"
-            and more[key]
-            and _take(free, stripes[key], more[key]) < more[key]
-        ):
-            plan.problems.append(
-                f"{where}, volume {key}: it lies on {stripes[key]} disks at a time, and there is not so much free on so many of them; make it "
-                f"smaller, or add {stripes[key]} disks"
-            )
-            return {}
     rest = next((volume for volume in thick if volume["size"] == "rest"), None)
     if rest:
         room = left if stripes[rest["name"]] == 1 else _take(free, stripes[rest["name"]], left)
@@ -221,15 +225,22 @@ def plan_volumes(plan: Plan, pool: dict[str, Any], group: Group, members: int, s
             plan.problems.append(f"{where}, volume {rest['name']}: the others leave nothing for it; make them smaller")
             return {}
     done: dict[str, int] = {}
+    # What needs room on several disks at a time comes before what fills one after the other.
+    waits = rest if THIN_POOL in wanted and THIN_POOL not in group.volumes else None
+    striped = [volume for volume in thick if stripes[volume["name"]] > 1 and volume is not waits]
+    for volume in striped:
+        key = volume["name"]
+        done[key] = _volume(plan, pool, group, key, wanted[key], volume["layout"], stripes[key], settled)
     if THIN_POOL in wanted:
         done[THIN_POOL] = _volume(plan, pool, group, THIN_POOL, wanted[THIN_POOL], "thin pool", 1, settled)
         if THIN_POOL not in group.volumes and rest and settled:
             # What is left for the rest is known when lvm has made the pool's metadata.
             plan.again = True
             settled = False
-    for volume in sorted(thick, key=lambda volume: stripes[volume["name"]] == 1):
+    for volume in thick:
         key = volume["name"]
-        done[key] = _volume(plan, pool, group, key, wanted[key], volume["layout"], stripes[key], settled)
+        if volume not in striped:
+            done[key] = _volume(plan, pool, group, key, wanted[key], volume["layout"], stripes[key], settled)
     for volume in thin:
         count = math.ceil(sizes.to_bytes(volume["size"]) / extent)
         done[volume["name"]] = _volume(plan, pool, group, volume["name"], count, "thin", 1, settled)

@@ -178,7 +178,12 @@ def in_use(block: Block, state: State) -> str:
 def group_of(block: Block, state: State) -> str:
     """Return the volume group that the device is in, also one whose volumes are all inactive; empty where it is in none."""
     return next(
-        (group.name for group in state.groups.values() if group.name and any(state.at(m.path) is block for m in group.members)), ""
+        (
+            group.name
+            for group in state.groups.values()
+            if group.name and any(state.at(m.path) is block for m in group.members)
+        ),
+        "",
     )
 
 

@@ -52,7 +52,7 @@ CASES = [
     (one({"serial": 5}, {"serial": "5"}, level=1, mount="/srv/v"), f"{HERE}: device serial 5 is named twice"),
     # Rules
     (one({"select": "nvme"}, mount="/srv/v"), f"{HERE}: select is 'nvme'; give it keys, as {{kind: nvme, min_size: 1.5 TB}}"),
-    (one(select(kind="nvme", sise="1 TB"), mount="/srv/v"), f"{HERE}: select has 'sise', which it does not know; did you mean 'min_size'?"),
+    (one(select(kind="nvme", minsize="1 TB"), mount="/srv/v"), f"{HERE}: select has 'minsize', which it does not know; did you mean 'min_size'?"),
     (one(select(count=2), mount="/srv/v"), f"{HERE}: select would take every unused disk; add kind, min_size or model"),
     (one(select(kind="nmve"), mount="/srv/v"), f"{HERE}: select has kind 'nmve'; did you mean 'nvme'?"),
     (one(select(kind=7), mount="/srv/v"), f"{HERE}: select has kind '7'; valid: hdd, nvme, ssd, virtual"),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import struct
 
 import pytest
-from ansible_collections.mlops.onprem.plugins.module_utils.storage import plan_pools, state
+from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import blocks, plan_pools, state
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import (
     ENDS_BYTES,
     Unreadable,
@@ -15,6 +17,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import 
     look,
     read_signatures,
 )
+from hardware.trees import write
 
 from .hosts import Host, pool, select
 
@@ -117,3 +120,54 @@ def test_a_mount_point_that_is_a_file_is_refused_as_such():
     host = Host().disks("sdb").entries("/srv/v", state.NO_DIRECTORY)
     plan = plan_pools.make([pool("data", "SDB", mount="/srv/v")], [], host.state)
     assert plan.problems == ["pool data: /srv/v is there and no directory; move it away first, or mount elsewhere"]
+
+
+def host_of_files(tmp_path, monkeypatch, **sizes):
+    """A host below tmp_path whose block devices are files; returns what wipefs and lvm are made to say, for a test to change."""
+    files = {"/proc/self/mountinfo": "1 1 8:1 / / rw - ext4 /dev/sda rw", "/etc/fstab": "UUID=u /srv/v xfs defaults"}
+    for number, (name, size) in enumerate(sizes.items(), 1):
+        files |= {f"/sys/block/{name}/size": str(size // 512), f"/sys/block/{name}/dev": f"8:{number}"}
+        files[f"/run/udev/data/b8:{number}"] = "S:disk/by-id/x"
+    write(tmp_path, files)
+    (tmp_path / "dev").mkdir()
+    monkeypatch.setattr(blocks.Block, "path", property(lambda block: f"{tmp_path}/dev/{block.name}"))
+    monkeypatch.setattr(state, "Tree", lambda root: Tree(str(tmp_path)))
+    monkeypatch.setattr(state, "find_programs", lambda: {"lvm"})
+    return {"wipefs": (0, json.dumps({"signatures": [XFS]}), ""), "lvm": (0, '{"report": []}', "")}
+
+
+def test_a_host_is_gathered(tmp_path, monkeypatch):
+    said = host_of_files(tmp_path, monkeypatch, sda=4096, sdb=8192, sdc=4096)
+    (tmp_path / "dev" / "sda").write_bytes(bytes(4096))
+    (tmp_path / "dev" / "sdb").write_bytes((b"XFSB" + struct.pack(">IQ", 4096, 2)).ljust(8192, b"\0"))
+    asked = []
+    found = state.gather(lambda command: asked.append(command) or said[command[0]], [str(tmp_path), "/none"], "/none")
+    assert list(found.blocks) == ["sda", "sdb", "sdc"]
+    assert found.blocks["sda"].mounts == ["/"]
+    # What has no node below /dev cannot be looked at, and is never free.
+    assert [name for name, block in found.blocks.items() if not block.known_to_udev] == ["sdc"]
+    assert asked[0][-2:] == [f"{tmp_path}/dev/sda", f"{tmp_path}/dev/sdb"]
+    assert found.file_systems["sdb"].size_bytes == 8192
+    assert found.entries == {str(tmp_path): ["dev", "etc", "proc", "run"]}
+    assert (found.fstab["/srv/v"].source, found.journal, found.groups) == ("UUID=u", {}, {})
+
+
+@pytest.mark.parametrize(
+    ("lvm", "text"),
+    [
+        ((5, "", "no lock"), "lvm cannot read the volume groups: no lock"),
+        ((0, "x", ""), "what lvm says of the volume groups is not understood"),
+    ],
+)
+def test_where_lvm_is_not_understood_nothing_is_planned(tmp_path, monkeypatch, lvm, text):
+    said = {**host_of_files(tmp_path, monkeypatch), "lvm": lvm}
+    with pytest.raises(Unreadable, match=text):
+        state.gather(lambda command: said[command[0]], [], "/none")
+
+
+def test_programs_are_looked_for_in_sbin_too(monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.setattr(
+        state.shutil, "which", lambda name, path: name if "/usr/sbin" in path and name == "lvm" else None
+    )
+    assert state.find_programs() == {"lvm"}

@@ -105,6 +105,14 @@ def test_a_rebuild_is_not_called_degraded():
     assert "recover 25 %" in plan.rows[0]["found"]
 
 
+def test_a_disk_that_is_too_small_is_refused():
+    host = mirror("sdb", slots=2).disk("sdx", "SDX", "50 GiB")
+    problem = only(make(host, pool("data", "SDB", "SDX", level=1, mount="/srv/v")))
+    assert problem == (
+        "pool data: array md127 needs 99.9 GiB of each disk, and sdx (serial SDX) has 50 GiB; name a disk that is large enough"
+    )
+
+
 def test_growth_waits_until_the_array_is_whole_and_idle():
     wish = pool("data", "SDB", "SDC", "SDD", level=1, mount="/srv/v")
     plan = make(mirror("sdb", "sdc", "sdd:spare", slots=2, action="resync"), wish)
@@ -413,6 +421,15 @@ def test_a_large_extent_is_no_grown_disk():
     group.extent_bytes, group.extents, group.free_extents = 128 * MIB, 799, 799
     group.members[0].size_bytes = 799 * 128 * MIB
     assert make(host, pool("data", "SDB", volumes=[V])).steps[0]["kind"] == "volume"
+
+
+def test_a_share_that_is_striped_takes_what_it_can_have():
+    host = (
+        Host().disks("sdb sdc sdd").group("data", "sdb", "sdc", v=("striped:2", 51198)).file_system("dm-0", at="/srv/v")
+    )
+    host.fstab("UUID=dm-0-0000-uuid", "/srv/v", KEPT)
+    wish = [volume("v", "90%", "/srv/v", layout="striped"), volume("w", "rest", "/srv/w")]
+    cut_everywhere(host, [pool("data", "SDB", "SDC", "SDD", volumes=wish)])
 
 
 # Thin pools
