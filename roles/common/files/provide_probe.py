@@ -87,6 +87,7 @@ def main():
         "packages": missing_packages(wanted["packages"]),
         "directories": [entry["path"] for entry in wanted["directories"] if differs(entry)],
         "files": files,
+        "homeless": [path for path in files if not Path(path).parent.is_dir()],
         "masked": [
             name
             for name in wanted["masked"]

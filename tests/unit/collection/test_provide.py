@@ -66,7 +66,8 @@ def test_files_are_compared_by_content_mode_and_owner(tmp_path):
     for other in (file(there, "two"), file(there, "one", "0600"), {**file(there, "one"), "owner": "no-such-user"}):
         assert probe(files=[other])["files"] == [str(there)]
     missing = tmp_path / "no/such"
-    assert probe(files=[file(missing, "one")])["files"] == [str(missing)]
+    answer = probe(files=[file(missing, "one")])
+    assert (answer["files"], answer["homeless"]) == ([str(missing)], [str(missing)])
 
 
 def test_a_file_that_must_not_be_there(tmp_path):
