@@ -312,7 +312,7 @@ def main() -> None:
             "allow_destroy": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "remove_data": {"type": "bool", "default": False},
-            "passes": {"type": "int", "default": 0},
+            "passes": {"type": "int", "default": 0, "no_log": False},
             "journal": {"type": "path", "default": journal.PATH},
             **sharing.OPTIONS,
         },

@@ -105,7 +105,7 @@ class Machine:
         return self
 
     def wait_for_ssh(self, timeout: float = BOOT_SECONDS, other_than: str = "") -> None:
-        """Until a command runs over SSH, in another boot than `other_than` (a boot id)."""
+        """Until a command runs over SSH, in another boot than `other_than` (a boot id), and the disks have their names."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
             if not self.running:
@@ -115,6 +115,7 @@ class Machine:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     found = self.run("cat /proc/sys/kernel/random/boot_id", timeout=30)
                     if found.returncode == 0 and found.stdout.strip() != other_than:
+                        self._wait_for_disks(deadline - time.monotonic())
                         return
             time.sleep(0.3)
         raise MachineError(f"{self.name}: no SSH within {timeout:.0f} s\n{self.console_tail()}")
@@ -317,6 +318,12 @@ class Machine:
     def _overlay(self) -> Path:
         return self.folder / "root.qcow2"
 
+    def _wait_for_disks(self, timeout: float) -> None:
+        """SSH answers before udev has named every disk, on a busy computer."""
+        for disk in self.disks:
+            if disk.serial not in self._failed:
+                self.wait_for(f"test -b {disk.by_id}", timeout)
+
     def _prepare_files(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self._overlay.exists():
@@ -372,7 +379,7 @@ class Machine:
             *("-drive", f"file={self._overlay},if=none,id=root,format=qcow2,cache=unsafe,discard=unmap"),
             *("-device", "virtio-blk-pci,drive=root,serial=root"),
             # restrict: the machine reaches nothing, neither this computer nor what is behind it.
-            *("-netdev", f"user,id=way-in,restrict=on,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
+            *("-netdev", f"user,id=way-in,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:{self.port}-:22"),
             *("-device", "virtio-net-pci,netdev=way-in,romfile="),
             *("-device", "virtio-scsi-pci,id=scsi"),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -39,6 +40,13 @@ class Rack:
     def __init__(self, image: Image, folder: Path) -> None:
         self.image = image
         self.folder = folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Another run of the same file would remove the disks of this one under it. Held until the process ends.
+        self._lock = folder.with_suffix(".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RuntimeError(f"another run uses {folder}") from None
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True)
         # The path of a UNIX socket has 107 characters at most.
@@ -114,6 +122,7 @@ class Rack:
                 for file in machine.folder.glob(pattern):
                     file.unlink()
         shutil.rmtree(self.run_folder, ignore_errors=True)
+        self._lock.close()
 
     def how_to_enter(self) -> str:
         """For a person: the commands that log in to the machines, and end them."""

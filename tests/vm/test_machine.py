@@ -84,7 +84,7 @@ def test_what_was_flushed_outlives_a_power_cut(machine: Machine) -> None:
     assert not machine.running
     machine.start()
     assert machine.boot_id() != before
-    machine.wait_for("test -b /dev/data/all", 60)
+    machine.wait_for("test -b /dev/data/all", 120)
     machine.ok("mount /dev/data/all /data")
     assert machine.ok("sha256sum < /data/kept") == checksum
     assert machine.run("grep -x lost /data/lost").returncode != 0, "the guest's memory outlived the power cut"

@@ -165,10 +165,10 @@ def look(items: list[dict[str, Any]], table: list[Mounted], fstab: dict[str, Ent
     """Return what differs on the running host, and what is in the way.
 
     `table` is mountinfo, `fstab` that file's entries by mount point. `fstab` of the answer has the lines to write, `remount` what is mounted
-    with other options than wanted, `units` all automount units, `problems` what makes it impossible. Nothing below a mount
+    with other options than wanted, `units` all automount units, `there` what is in fstab or mounted at all, `problems` what makes it impossible. Nothing below a mount
     of another server is asked, since that may wait for ever.
     """
-    answer: dict[str, Any] = {"fstab": [], "remount": [], "units": [], "problems": []}
+    answer: dict[str, Any] = {"fstab": [], "remount": [], "units": [], "there": [], "problems": []}
     for index, item in enumerate(items):
         where = f"storage_mounts[{index}] ({item['path']})"
         wanted = options(item)
@@ -177,6 +177,8 @@ def look(items: list[dict[str, Any]], table: list[Mounted], fstab: dict[str, Ent
             answer["fstab"].append(
                 {"source": item["source"], "path": item["path"], "type": item["type"], "options": ",".join(wanted)}
             )
+        if item["path"] in fstab or any(mount.path == item["path"] for mount in table):
+            answer["there"].append({"path": item["path"], "unit": unit(item["path"])})
         here = [mount for mount in table if mount.path == item["path"] and mount.type != "autofs"]
         if here:
             otherwise = _mounted_otherwise(item, here[-1])

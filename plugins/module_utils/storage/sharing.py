@@ -60,7 +60,7 @@ def look(given: dict[str, Any], pools: dict[str, str], tree: Tree | None = None)
     `pools` has the type of each file system of the pools by mount point. The keys are those of `directories.look`, and
 
     - `group`: whether the group has to be made
-    - `fstab`, `remount`, `automounts`: those of `mounts.look`
+    - `fstab`, `remount`, `automounts` and `mounted`: `fstab`, `remount`, `units` and `there` of `mounts.look`
     - `exported`: path, clients and options of each export; `served`: the addresses, versions, threads and RDMA of the server
     - `leftover`: whether files of an NFS server are there that nobody wants any more
     - `rpcbind`: who needs rpcbind: `ours` for NFS 3 of this role, or the reason of another
@@ -85,6 +85,7 @@ def look(given: dict[str, Any], pools: dict[str, str], tree: Tree | None = None)
     answer["warnings"] = exports.warnings(given["exports"])
     answer["group"] = directories.group_is_missing(given["group"])
     answer["fstab"], answer["remount"], answer["automounts"] = client["fstab"], client["remount"], client["units"]
+    answer["mounted"] = client["there"]
     answer["exported"] = exports.entries(given["exports"], list(pools))
     answer["served"] = {
         "addresses": given["nfs_listen_addresses"],

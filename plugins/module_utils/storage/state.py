@@ -54,6 +54,8 @@ class State:
     groups: dict[str, lvm.Group] = field(default_factory=dict)
     fstab: dict[str, fstab.Entry] = field(default_factory=dict)
     mounts: list[mounts.Mount] = field(default_factory=list)
+    # Mount points that count by project; an option of fstab that no mount has taken does not count.
+    with_quotas: set[str] = field(default_factory=set)
     entries: dict[str, list[str]] = field(default_factory=dict)
     programs: set[str] = field(default_factory=set)
     journal: dict[str, Any] = field(default_factory=dict)
@@ -159,6 +161,7 @@ def gather(run: Run, mount_points: list[str], journal_path: str) -> State:
         blocks=found,
         fstab=fstab.parse(tree.text(fstab.PATH, MIB)),
         mounts=table,
+        with_quotas=fstab.with_project_quotas(tree.text(mounts.MOUNTINFO, mounts.TABLE_LIMIT_BYTES)),
         programs=find_programs(),
         journal=journal.read(journal_path),
         entries=entries,

@@ -575,6 +575,20 @@ def test_the_quota_goes_to_the_deepest_mount_above_the_directory():
     assert {mount for mount, options in mounts.items() if "prjquota" in options} == {"/srv/a/b"}
 
 
+def test_a_quota_on_what_is_mounted_without_one_takes_a_new_mount():
+    """xfs takes the option with a mount only: a line in fstab that a remount changed is not enough."""
+    options = ",".join(options_of("xfs", [], True))
+    host = Host().disks("sdb").file_system("sdb", at="/srv/v").fstab("UUID=sdb-0000-uuid", "/srv/v", options)
+    plan = make(host, ONE, quotas=("/srv/v/x",))
+    assert [step["kind"] for step in plan.steps] == ["commands", "mount"]
+    assert plan.steps[0]["commands"] == [["umount", "/srv/v"]]
+    assert [found["found"] for found in plan.rows if found["what"] == "mount /srv/v"] == ["mounted, without quotas"]
+    host.state.with_quotas = {"/srv/v"}
+    assert make(host, ONE, quotas=("/srv/v/x",)).steps == []
+    # One that nobody asks for any more does no harm until the next mount.
+    assert [step["kind"] for step in make(host, ONE).steps] == ["mount"]
+
+
 def test_mount_options_replace_those_of_their_family():
     assert options_of("xfs", ["relatime", "ro", "discard", "logbsize=64k"], False) == [
         "nofail", "x-systemd.device-timeout=30s", "relatime", "ro", "discard", "logbsize=64k",
