@@ -74,6 +74,7 @@ def server(failed: str = "") -> Host:
         device = host.named(f"data-{name}")
         host.file_system(device, "xfs", f"/srv/mlops/{name}")
         host.fstab(f"UUID={device}-0000-uuid", f"/srv/mlops/{name}", OPTIONS.format(quota))
+    host.state.with_quotas.add("/srv/mlops/datasets")
     return host
 
 
