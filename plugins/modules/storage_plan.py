@@ -211,6 +211,10 @@ sharing:
     - Empty where the input is wrong.
   returned: always
   type: dict
+show:
+  description: Whether the table tells of something that is going to be done, and was not told yet.
+  returned: success
+  type: bool
 passes:
   description: O(passes) and one more, or 0 where nothing is left to do.
   returned: success
@@ -325,6 +329,8 @@ def main() -> None:
     shared, wrong = _share(module.params)
     plan.problems += wrong
     plan.warnings += shared.get("warnings", [])
+    for row in sharing.rows(shared, module.params) if shared else []:
+        plan.row(*row)
     if not module.check_mode and module.params["pools"]:
         before = journal.read(module.params["journal"])
         after = plan.noted(before)
@@ -344,6 +350,8 @@ def main() -> None:
         "steps": plan.steps,
         "warnings_for_people": plan.warnings,
         "packages": plan.packages,
+        # Once before the first write, and again where a plan knows more than the one before.
+        "show": bool(open_steps) or (not passes and any(row["action"] != "keep" for row in plan.rows)),
         "passes": passes + 1 if open_steps else 0,
         "sharing": shared,
     }
@@ -354,7 +362,7 @@ def main() -> None:
             lines=table,
             problems=plan.problems,
         )
-    diff = {"before": "", "after": "\n".join(table) + "\n"} if open_steps and table else {"before": "", "after": ""}
+    diff = {"before": "", "after": "\n".join(table) + "\n"} if result["show"] else {"before": "", "after": ""}
     module.exit_json(changed=False, diff=diff, **result)
 
 

@@ -258,7 +258,8 @@ def _no_quota(path: str, top: str, table: list[Mounted], pools: dict[str, str]) 
         return "" if pools.get(top) == "xfs" else f"xfs, and {top} is {pools.get(top, 'not mounted')}"
     if mount.type != "xfs":
         return f"xfs, and {top} is {mount.type}; put the directory on an xfs pool, or leave quota out"
-    if not {"prjquota", "pquota"} & mount.options:
+    # A pool is mounted anew for it, before the quota is set.
+    if top not in pools and not {"prjquota", "pquota"} & mount.options:
         return (
             f"{top} to be mounted with prjquota, which cannot be switched on while it is mounted: add prjquota to its mount options, "
             "unmount and mount it (for the root file system: rootflags=prjquota on the kernel's command line, and a reboot)"

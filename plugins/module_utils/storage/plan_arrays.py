@@ -292,6 +292,11 @@ def _existing(
                 ["udevadm", "settle"],
             )
             plan.again = True
+    if array.action == "reshape":
+        plan.warnings.append(
+            f"array {name} ({block.name}) is being reshaped {_percent(array.done)}".rstrip()
+            + ": what it gains is there when that ends. Run this again then, and group, volumes and file systems grow, too"
+        )
     plan.row(f"array {name}", wanted, found, action)
     return base
 

@@ -17,6 +17,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage import (
     mounts,
     places,
     projects,
+    sizes,
 )
 
 # The parameters of the module that calls this, all without the role's prefix.
@@ -65,6 +66,7 @@ def look(given: dict[str, Any], pools: dict[str, str], tree: Tree | None = None)
     - `leftover`: whether files of an NFS server are there that nobody wants any more
     - `rpcbind`: who needs rpcbind: `ours` for NFS 3 of this role, or the reason of another
     - `texts`: the files' contents by path, empty for a file that must not be there
+    - `written`: whether the file of exports says what it shall
     - `problems` and `warnings`
     """
     tree = tree or Tree("/")
@@ -105,7 +107,32 @@ def look(given: dict[str, Any], pools: dict[str, str], tree: Tree | None = None)
         exports.FILE: exports.text(given["exports"], list(pools)),
         exports.CONFIGURATION: _configuration(given, threads),
     }
+    answer["written"] = (_whole(tree, exports.FILE) or "") == answer["texts"][exports.FILE]
     return answer
+
+
+def rows(answer: dict[str, Any], given: dict[str, Any]) -> list[tuple[str, str, str, str]]:
+    """Return what differs as lines of the plan's table: what, wanted, found, action."""
+    found = []
+    if answer["group"]:
+        found.append((f"group of users {given['group']}", f"number {given['gid']}", "nothing", "make"))
+    for item in answer["directories"]:
+        found.append((f"directory {item['path']}", f"{item['owner']}:{item['group']} {item['mode']}", "not so", "make"))
+    for item in answer["quotas"]:
+        found.append((f"quota {item['path']}", sizes.shown(item["limit"]), "not so", "set"))
+    for item in answer["dropped"]:
+        found.append((f"quota {item['path']}", "none", "set", "drop"))
+    for key, flag in (("thaw", "changeable"), ("freeze", "immutable")):
+        found.extend((f"files in {path}", flag, "not so", "set") for path in answer[key])
+    if not answer["written"]:
+        for item in answer["exported"]:
+            wanted = f"{' '.join(item['clients'])}: {','.join(item['options'])}"
+            found.append((f"export {item['path']}", wanted, "not so", "export"))
+        if not answer["exported"]:
+            found.append(("exports", "none", exports.FILE, "withdraw"))
+    for item in answer["fstab"]:
+        found.append((f"mount {item['path']}", f"{item['source']}: {item['options']}", "not so in fstab", "write"))
+    return found
 
 
 def _configuration(given: dict[str, Any], threads: int) -> str:

@@ -15,7 +15,14 @@ from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware import mounts
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import KIB, MIB, Tree
-from ansible_collections.mlops.onprem.plugins.module_utils.storage import blocks, fstab, journal, lvm, signatures
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import (
+    blocks,
+    fstab,
+    journal,
+    lvm,
+    places,
+    signatures,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import FileSystem, Signature
 
@@ -32,6 +39,8 @@ PROGRAMS = {
 # What a line in fstab can name a device by (fstab(5)); each is a folder below /dev/disk, too.
 _TAGS = ("UUID", "LABEL", "PARTUUID", "PARTLABEL")
 _QUOTES = "\"'"
+# The two names of the option by which xfs counts by project (xfs(5)).
+PROJECT_QUOTAS = {"prjquota", "pquota"}
 # How much is read at each end of a device to know that it can be read; the farthest signature, of ZFS, is within.
 ENDS_BYTES = 512 * KIB
 # How many names of a directory that is not empty are told.
@@ -161,7 +170,11 @@ def gather(run: Run, mount_points: list[str], journal_path: str) -> State:
         blocks=found,
         fstab=fstab.parse(tree.text(fstab.PATH, MIB)),
         mounts=table,
-        with_quotas=fstab.with_project_quotas(tree.text(mounts.MOUNTINFO, mounts.TABLE_LIMIT_BYTES)),
+        with_quotas={
+            mount.path
+            for mount in places.parse(tree.text(mounts.MOUNTINFO, mounts.TABLE_LIMIT_BYTES) or "")
+            if PROJECT_QUOTAS & mount.options
+        },
         programs=find_programs(),
         journal=journal.read(journal_path),
         entries=entries,

@@ -375,13 +375,3 @@ def test_block_devices_of_a_tree(tmp_path):
 def test_hostile_files_do_not_make_it_raise(tmp_path_factory, changes):
     tree = Tree(str(write(tmp_path_factory.mktemp("tree"), {**BLOCKS, **changes})))
     blocks.read(tree, mounts.read(tree))
-
-
-def test_which_mounts_count_by_project():
-    text = (
-        "31 22 8:1 / /srv/with\\040space rw,noatime - xfs /dev/sdb1 rw,attr2,prjquota\n"
-        "32 22 8:2 / /srv/without rw,prjquota - xfs /dev/sdc1 rw,noquota\n"
-        "a line of another form\n"
-    )
-    assert fstab.with_project_quotas(text) == {"/srv/with space"}
-    assert fstab.with_project_quotas(None) == set()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import plan_pools, plan_removal
@@ -141,12 +142,11 @@ def theirs(found: dict[str, str], pools: list[dict[str, Any]], allow: bool) -> s
 
 
 def seen(host: Host, names: set[str]) -> str:
+    """What is on the devices. Mounts are left out: a file system that matches is adopted, which mounts it and writes nothing else."""
     state = host.state
+    blocks = {name: replace(state.blocks[name], mounts=[]) for name in names if name in state.blocks}
     return repr(
-        [
-            (name, state.blocks.get(name), state.signatures.get(name), state.file_systems.get(name))
-            for name in sorted(names)
-        ]
+        [(name, blocks.get(name), state.signatures.get(name), state.file_systems.get(name)) for name in sorted(names)]
     )
 
 

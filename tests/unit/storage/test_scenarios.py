@@ -138,6 +138,7 @@ def test_a_reshape_that_runs_is_left_alone():
     host.file_system("md127", at="/srv/v").fstab("UUID=md127-0000-uuid", "/srv/v", KEPT)
     plan = make(host, pool("data", *["SDB", "SDC", "SDD", "SDE"], level=5, mount="/srv/v"))
     assert (plan.steps, plan.problems) == ([], [])
+    assert plan.warnings and "run this again then" in plan.warnings[0].lower()
 
 
 @pytest.mark.parametrize(("level", "count"), [(1, 2), (5, 3), (6, 4), (10, 4)])
