@@ -71,6 +71,7 @@ set -eu
 kernel=$(ls /lib/modules)
 mkdir -p /tmp/initrd/bin /tmp/initrd/modules
 cp /bin/busybox /tmp/initrd/bin/busybox
+ln -s busybox /tmp/initrd/bin/sh
 cp /usr/local/share/vm-init /tmp/initrd/init
 for module in crc32c_generic virtio_pci virtio_blk virtio_net ext4; do
   # What a kernel has built in or not at all is nothing to load; without what matters, the machine does not boot.

@@ -26,7 +26,9 @@ JOBS = {
     "sequential write, 1 MiB": ["--rw=write", "--bs=1M", "--size=2G", "--iodepth=8", "--direct=1", "--end_fsync=1"],
     "sequential read, 1 MiB": ["--rw=read", "--bs=1M", "--size=2G", "--iodepth=8", "--direct=1"],
     "random read, 4 KiB": ["--rw=randread", "--bs=4k", "--size=512M", "--iodepth=32", "--direct=1"],
-    "8,000 new files of 16 KiB": ["--rw=write", "--bs=16k", "--size=128M", "--nrfiles=8000", "--filesize=16k", "--create_on_open=1", "--fsync_on_close=0", "--end_fsync=1"],
+    "8,000 new files of 16 KiB": [
+        "--rw=write", "--bs=16k", "--size=128M", "--nrfiles=8000", "--filesize=16k", "--create_on_open=1", "--end_fsync=1",
+    ],
 }  # fmt: skip
 
 

@@ -91,7 +91,7 @@ class Machine:
             return
         self._prepare_files()
         # Another process may take the free port before QEMU does.
-        for _ in range(5):
+        for _attempt in range(5):
             self.port = self.port or _free_port()
             if self._spawn():
                 return

@@ -77,7 +77,7 @@ class Rack:
         """
         with self.playing(playbook, *options, **environment) as process:
             try:
-                output, _ = process.communicate(timeout=timeout)
+                output = process.communicate(timeout=timeout)[0]
             except BaseException:
                 # Its forks too: each would go on with its task.
                 os.killpg(process.pid, signal.SIGKILL)

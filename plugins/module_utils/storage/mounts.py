@@ -164,9 +164,9 @@ def _mounted_otherwise(item: dict[str, Any], mount: Mounted) -> list[str]:
 def look(items: list[dict[str, Any]], table: list[Mounted], fstab: dict[str, Entry]) -> dict[str, Any]:
     """Return what differs on the running host, and what is in the way.
 
-    `table` is mountinfo, `fstab` that file's entries by mount point. `fstab` of the answer has the lines to write, `remount` what is mounted
-    with other options than wanted, `units` all automount units, `there` what is in fstab or mounted at all, `problems` what makes it impossible. Nothing below a mount
-    of another server is asked, since that may wait for ever.
+    `table` is mountinfo, `fstab` that file's entries by mount point. `fstab` of the answer has the lines to write, `remount` what
+    is mounted with other options than wanted, `units` all automount units, `there` what is in fstab or mounted at all, `problems`
+    what makes it impossible. Nothing below a mount of another server is asked, since that may wait for ever.
     """
     answer: dict[str, Any] = {"fstab": [], "remount": [], "units": [], "there": [], "problems": []}
     for index, item in enumerate(items):

@@ -62,9 +62,8 @@ def plan_array(
     wanted = f"raid{raid['level']} of {len(chosen) + len(absent)} disks" + (
         f", {raid['spares']} spare" if raid["spares"] else ""
     )
-    if arrays:
-        array = arrays[0].array
-        assert array is not None
+    array = arrays[0].array if arrays else None
+    if array:
         if array.state not in ("inactive", "clear", "") and array.level:
             return _existing(plan, pool, arrays[0], array, chosen, absent, state, allow_destroy, wanted)
         return _half(plan, pool, arrays[0], chosen, absent, state, allow_destroy, wanted)

@@ -126,7 +126,8 @@ def _mount(
     elsewhere = [place for place in (block.mounts if block else []) if place != mount]
     if elsewhere and not mounted:
         plan.problems.append(
-            f"{where}: its file system is mounted at {elsewhere[0]}, and mount is {mount}; set what is there, or unmount it and remove its line in /etc/fstab first"
+            f"{where}: its file system is mounted at {elsewhere[0]}, and mount is {mount}; set what is there, or unmount it and "
+            "remove its line in /etc/fstab first"
         )
         return
     entry = state.fstab.get(mount)

@@ -225,7 +225,7 @@ class Kernel:
         """As mdadm does: it starts when all places are filled."""
         _uuid, label, level, slots, _slot = self.supers[names[0]]
         places = {self.supers[name][4] for name in names} - {None}
-        number = next(n for n in range(127, 0, -1) if f"md{n}" not in self.state.blocks)
+        number = max(n for n in range(128) if f"md{n}" not in self.state.blocks)
         given = [f"{name}:{'in_sync' if self.supers[name][4] is not None else 'spare'}" for name in names]
         before = {name: list(self.state.signatures[name]) for name in names}
         whole = len(places) == slots

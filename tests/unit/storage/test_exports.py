@@ -20,7 +20,7 @@ def export(path: str = "/srv/sets", **values) -> dict:
     }
 
 
-def problems(*items: dict, listen=ADDRESS, versions=("4.2",), threads=0, mounts=()) -> list[str]:
+def problems(*items: dict, listen=tuple(ADDRESS), versions=("4.2",), threads=0, mounts=()) -> list[str]:
     return exports.problems(list(items), list(listen), list(versions), threads, list(mounts))
 
 

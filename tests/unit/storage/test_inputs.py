@@ -125,7 +125,10 @@ CASES = [
         f"{HERE}: the sizes add up to 110% of the group; make them 100% at most",
     ),
     # Mount points
-    *((one(mount=m), f"{HERE}: mount is '{m}'; give an absolute path without spaces, '.' and '..'") for m in ("srv/v", "/srv/a b", "/srv/../etc", "/srv/./v", "//srv", "/srv//v")),
+    *(
+        (one(mount=m), f"{HERE}: mount is '{m}'; give an absolute path without spaces, '.' and '..'")
+        for m in ("srv/v", "/srv/a b", "/srv/../etc", "/srv/./v", "//srv", "/srv//v")
+    ),
     *(
         (one(mount=m), f"{HERE}: mount is {m}, which the system itself uses; give a directory of its own, as /srv/mlops/datasets")
         for m in ("/", "/var", "/etc/x", "/boot/efi", "/usr/local", "/var/lib", "/root", "/tmp", "/lib64")
@@ -165,7 +168,8 @@ def test_all_mistakes_are_told_at_once():
 def test_what_is_right_is_accepted():
     good = [
         one("/dev/disk/by-id/nvme-X", {"serial": 5}, level=10, chunk_size="512 KiB", mount="/srv/v"),
-        pool("b", select(kind="nvme", min_size="1 TB", max_size="2 TB", count=2), volumes=[volume("v", "40%", "/srv/w", layout="striped"), volume("w", "rest", "/home")]),
+        pool("b", select(kind="nvme", min_size="1 TB", max_size="2 TB", count=2),
+             volumes=[volume("v", "40%", "/srv/w", layout="striped"), volume("w", "rest", "/home")]),
         pool("c", "SDC", thin_pool_size="95%", volumes=[THIN]),
     ]  # fmt: skip
     assert inputs.problems(good) == []

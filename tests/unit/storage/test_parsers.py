@@ -191,10 +191,13 @@ REPORT = {
                 {"pv_name": "[unknown]", "vg_name": "data", "pv_size": "107369988096", "dev_size": "0", "pv_free": "0", "pv_missing": "missing"},
             ],
             "lv": [
-                {"lv_name": "v", "vg_name": "data", "lv_size": "64424509440", "lv_layout": "striped", "pool_lv": "", "lv_active": "active", "data_percent": ""},
+                {"lv_name": "v", "vg_name": "data", "lv_size": "64424509440", "lv_layout": "striped",
+                 "pool_lv": "", "lv_active": "active", "data_percent": ""},
                 {"lv_name": "off", "vg_name": "data", "lv_size": "4194304", "lv_layout": "linear", "pool_lv": "", "lv_active": "", "data_percent": ""},
-                {"lv_name": "thinpool", "vg_name": "data", "lv_size": "4194304", "lv_layout": "thin,pool", "pool_lv": "", "lv_active": "active", "data_percent": "12.34"},
-                {"lv_name": "t", "vg_name": "data", "lv_size": "4194304", "lv_layout": "thin,sparse", "pool_lv": "thinpool", "lv_active": "active", "data_percent": "99.00"},
+                {"lv_name": "thinpool", "vg_name": "data", "lv_size": "4194304", "lv_layout": "thin,pool",
+                 "pool_lv": "", "lv_active": "active", "data_percent": "12.34"},
+                {"lv_name": "t", "vg_name": "data", "lv_size": "4194304", "lv_layout": "thin,sparse",
+                 "pool_lv": "thinpool", "lv_active": "active", "data_percent": "99.00"},
             ],
             "pvseg": [{"pv_name": "/dev/sdb"}],
             "seg": [
@@ -205,7 +208,8 @@ REPORT = {
                 {"lv_name": "t", "stripes": "0"},
             ],
         },
-        {"vg": [], "pv": [{"pv_name": "/dev/sdc", "vg_name": "", "pv_size": "1", "dev_size": "1", "pv_free": "1", "pv_missing": ""}], "lv": [], "pvseg": [], "seg": []},
+        {"vg": [], "lv": [], "pvseg": [], "seg": [],
+         "pv": [{"pv_name": "/dev/sdc", "vg_name": "", "pv_size": "1", "dev_size": "1", "pv_free": "1", "pv_missing": ""}]},
     ]
 }  # fmt: skip
 
