@@ -21,7 +21,8 @@ GROWN_BYTES = 8 * sizes.MIB
 # docs/storage.md says why, option by option.
 MKFS = {"xfs": [], "ext4": ["-m", "0"]}
 MOUNT = {"xfs": ["noatime", "logbsize=256k"], "ext4": ["noatime"]}
-EVERY_MOUNT = ["nofail", "x-systemd.device-timeout=30s"]
+# The boot does not wait (nofail), so that the mount can: a degraded array is only started after 30 s (mdadm-last-resort).
+EVERY_MOUNT = ["nofail", "x-systemd.device-timeout=5min"]
 QUOTA = "prjquota"
 # Options of which a mount has one.
 _FAMILIES = ({"noatime", "relatime", "strictatime", "atime"}, {"discard", "nodiscard"}, {"ro", "rw"})

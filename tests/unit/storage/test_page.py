@@ -22,7 +22,7 @@ README = (ROOT / "roles/storage/README.md").read_text()
 SPEC = {"pools": {"type": "list", "elements": "dict", "options": POOL, "default": []}, **sharing.OPTIONS}
 SERIALS = [f"S64FNE0R80{number}" for number in range(1, 9)]
 QUOTAS = ["/srv/mlops/datasets/incoming"]
-OPTIONS = "noatime,logbsize=256k,{}nofail,x-systemd.device-timeout=30s"
+OPTIONS = "noatime,logbsize=256k,{}nofail,x-systemd.device-timeout=5min"
 
 
 def blocks(text: str, kind: str) -> list[str]:

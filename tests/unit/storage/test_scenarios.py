@@ -42,7 +42,7 @@ def mirror(*members: str, **more: Any) -> Host:
     return host.file_system("md127", at="/srv/v").fstab("UUID=md127-0000-uuid", "/srv/v", KEPT)
 
 
-KEPT = "noatime,logbsize=256k,nofail,x-systemd.device-timeout=30s"
+KEPT = "noatime,logbsize=256k,nofail,x-systemd.device-timeout=5min"
 
 
 # Arrays
@@ -592,7 +592,7 @@ def test_a_quota_on_what_is_mounted_without_one_takes_a_new_mount():
 
 def test_mount_options_replace_those_of_their_family():
     assert options_of("xfs", ["relatime", "ro", "discard", "logbsize=64k"], False) == [
-        "nofail", "x-systemd.device-timeout=30s", "relatime", "ro", "discard", "logbsize=64k",
+        "nofail", "x-systemd.device-timeout=5min", "relatime", "ro", "discard", "logbsize=64k",
     ]  # fmt: skip
     assert options_of("ext4", ["x-systemd.device-timeout=5s"], True) == [
         "noatime",
