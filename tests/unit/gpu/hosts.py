@@ -43,18 +43,25 @@ def card(pci_id: str, number: int = 0, **more: Any) -> dict[str, Any]:
     return {**known, "name": None, "driver": None, **more}
 
 
-def facts(system: str, *cards: str, machine: str = "x86_64", switches: int = 0, **more: Any) -> dict[str, Any]:
-    """Facts of a host with these cards, by PCI id or by generation."""
-    identity, version, kernel = SYSTEMS[system]
+def facts(
+    name: str,
+    *cards: str,
+    machine: str = "x86_64",
+    switches: int = 0,
+    system: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """Facts of a host with these cards, by PCI id or by generation; `system` changes those of the operating system."""
+    identity, version, kernel = SYSTEMS[name]
     return {
         "system": {
             "architecture": machine,
             "kernel": kernel,
             "container": "none",
             "os": {"id": identity, "version_id": version},
-            **more.pop("system", {}),
+            **(system or {}),
         },
-        "accelerators": [card(CARDS.get(name, name), number) for number, name in enumerate(cards)],
+        "accelerators": [card(CARDS.get(one, one), number) for number, one in enumerate(cards)],
         "fabric": {"nvswitches": switches},
         "drivers": [],
         **more,
