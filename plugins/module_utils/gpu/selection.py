@@ -54,9 +54,7 @@ def select(facts: dict[str, Any], given: dict[str, Any]) -> Result:
     if isinstance(vendor, Refusal):
         return vendor
     if vendor is None:
-        passed = len(cards or []) - len(mine)
-        why = f"all {passed} GPUs are bound to vfio-pci, for guests" if passed else "the host has no NVIDIA or AMD GPU"
-        return Selection(nothing=f"Nothing to install: {why}.")
+        return Selection(nothing=f"Nothing to install: {_why_nothing(cards or [], mine)}.")
     system = system_of(facts)
     if isinstance(system, Refusal):
         return system
@@ -69,6 +67,13 @@ def select(facts: dict[str, Any], given: dict[str, Any]) -> Result:
         options = {**options, "kernel_releases": [running]}
     chosen = (_nvidia if vendor == "nvidia" else _amd)(facts, mine, system, host, options)
     return chosen if isinstance(chosen, Refusal) else _finish(chosen, vendor, system, host, facts, options)
+
+
+def _why_nothing(cards: list[dict[str, Any]], mine: list[dict[str, Any]]) -> str:
+    if mine:
+        names = ", ".join(sorted({str(card.get("pci_id")) for card in mine}))
+        return f"the table has no driver for {names} (force_vendor: amd has AMD's installed all the same)"
+    return f"all {len(cards)} GPUs are bound to vfio-pci, for guests" if cards else "the host has no GPU"
 
 
 def _vendor(cards: list[dict[str, Any]], options: dict[str, Any]) -> str | Refusal | None:
@@ -248,7 +253,7 @@ def _with_parts(
 def _amd(
     facts: dict[str, Any], cards: list[dict[str, Any]], system: System, host: bool, options: dict[str, Any]
 ) -> Result:
-    architectures = sorted({str(card.get("architecture")) for card in cards})
+    architectures = sorted({str(card.get("architecture") or "unknown") for card in cards})
     module = options["module"]
     if module == "auto":
         module = amd.default_module(system, options["source"], host)
@@ -258,7 +263,8 @@ def _amd(
         )
     chosen = amd.select(system, architectures, module, options)
     if isinstance(chosen, Selection):
-        chosen.module, chosen.generations = module, architectures
+        chosen.module = module
+        chosen.generations = [name for name in architectures if name in amd.ACCELERATORS]
         chosen.signed_by = "host" if module == "dkms" else "kernel" if host else None
     return chosen
 

@@ -42,7 +42,6 @@ UNVERIFIED = {
     "amd-older": "MI25, MI50 and MI100 are not named in the list of ROCm's packages by chip; whether ROCm 7 serves them is not known.",
     "amd-debian13": "ROCm on Debian 13 works with the amdgpu module of Debian's kernel, for which AMD names no package.",
     "amd-distribution": "The distribution's rocminfo and rocm-smi work with the amdgpu module of its kernel.",
-    "amd-versions": "ROCm 7.2.4, 7.13 and 10.0 go with a version of amdgpu that has to be named.",
     "amd-packages": "amdrocm<version>-<chip> is what runs programs, and amdrocm-core-sdk<version> what builds them.",
     "amd-conflicts": "Packages of ROCm 7.2.4 and earlier that have to go first are rocm, rocm-core and rocm-hip-runtime.",
     "amd-el-key": "AMD's repositories for RHEL are signed with the same keys as those for Debian.",

@@ -149,3 +149,11 @@ def test_a_container_gets_no_kernel_module():
 
 def test_precompiled_modules_are_refused():
     assert "precompiled" in choose(facts("ubuntu24", MI300X), module="precompiled")["refused"]["reason"]
+
+
+def test_a_card_that_is_no_accelerator_only_by_force():
+    """A graphics card, or one of a type that the table does not know."""
+    host = facts("ubuntu24", "1002:73df")
+    assert "1002:73df" in choose(host)["nothing"]
+    forced = choose(host, force_vendor="amd")
+    assert (forced["install"][-1], forced["generations"]) == ("amdrocm7.14", [])

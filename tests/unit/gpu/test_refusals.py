@@ -93,14 +93,14 @@ def test_no_gpu_is_nothing_also_on_an_unsupported_system():
     for host in (facts("debian12"), facts("debian12", system={"os": {"id": "fedora", "version_id": "42"}})):
         result = choose(host)
         assert result["refused"] is None
-        assert result["nothing"] == "Nothing to install: the host has no NVIDIA or AMD GPU."
+        assert result["nothing"] == "Nothing to install: the host has no GPU."
         assert result["install"] == result["repositories"] == result["hold"] == result["remove"] == []
 
 
 def test_intels_cards_and_graphics_inside_amds_cpus_are_nothing():
     host = facts("debian12")
     host["accelerators"] = [card("8086:56c0"), card("1002:164e", 1)]
-    assert choose(host)["nothing"]
+    assert "1002:164e, 8086:56c0" in choose(host)["nothing"]
     host["accelerators"].append(card("10de:2330", 2))
     assert choose(host)["vendor"] == "nvidia"
 
