@@ -34,6 +34,8 @@ ACCELERATORS = (*CHIPS, *OLDER)
 # AMD has no suite for Debian 12 and names that of Ubuntu 22.04; for Debian 13, it names none.
 SUITES = {("ubuntu", "22.04"): "jammy", ("ubuntu", "24.04"): "noble", ("debian", "12"): "jammy"}
 GROUPS = ["render", "video"]
+# Of the kernel module and the old tree; the new tree has a key of its own.
+KEY = ("rocm/rocm.gpg.key", "CA8BB4727A47B4D09B4EE8969386B48A1A693C5C")
 
 
 def _suite(system: System) -> str | None:
@@ -100,18 +102,18 @@ def _kernel(chosen: Selection, system: System, module: str, version: str, option
             f"AMD names no package of the amdgpu module for {system.identity} {system.version}.",
             "Leave module at auto: the module of the kernel is used.",
         )
-    base, key = base_url("amd", options), f"{base_url('amd', options)}/rocm/rocm.gpg.key"
-    place = key_place(system, "rocm")
+    base = base_url("amd", options)
+    known = (f"{base}/{KEY[0]}", key_place(system, "rocm"), KEY[1])
     if system.family == "redhat":
         release = str(system.major) if system.major >= 10 else system.version
         url = f"{base}/amdgpu/{driver}/el/{release}/main/x86_64/"
-        chosen.repositories.append(Repository("amdgpu", "yum", url, key, place, None, unverified="amd-el-key"))
+        chosen.repositories.append(Repository("amdgpu", "yum", url, *known, unverified="amd-el-key"))
         chosen.headers = redhat.headers(system, tuple(options["kernel_releases"]))
         chosen.distribution_repositories = ["crb", "epel"]
     else:
         chosen.repositories.append(
             Repository(
-                *("amdgpu", "deb", f"{base}/amdgpu/{driver}/ubuntu", key, place, None),
+                *("amdgpu", "deb", f"{base}/amdgpu/{driver}/ubuntu", *known),
                 suites=[str(suite)],
                 components=["main"],
                 architectures=["amd64"],
@@ -164,18 +166,18 @@ def _user(
 
 
 def _old_tree(system: System, version: str, options: dict[str, Any]) -> list[Repository]:
-    base, place = base_url("amd", options), key_place(system, "rocm")
-    key = f"{base}/rocm/rocm.gpg.key"
+    base = base_url("amd", options)
+    known = (f"{base}/{KEY[0]}", key_place(system, "rocm"), KEY[1])
     if system.family == "redhat":
         url = f"{base}/rocm/el{system.major}/{version}/main"
-        return [Repository("rocm", "yum", url, key, place, None, unverified="amd-el-key")]
+        return [Repository("rocm", "yum", url, *known, unverified="amd-el-key")]
     folders = {"rocm": f"rocm/apt/{version}"}
     if version.startswith("7.0"):
         # This release has libraries of its graphics stack beside it.
         folders["rocm-graphics"] = f"graphics/{version}/ubuntu"
     return [
         Repository(
-            *(name, "deb", f"{base}/{folder}", key, place, None),
+            *(name, "deb", f"{base}/{folder}", *known),
             suites=[str(_suite(system))],
             components=["main"],
             architectures=["amd64"],
@@ -190,11 +192,11 @@ def _new_tree(system: System, options: dict[str, Any]) -> Repository:
     key = f"{base}/gpg/rocm.gpg"
     if system.family == "redhat":
         url = f"{base}/rhel{system.major}/x86_64"
-        return Repository("amdrocm", "yum", url, key, place, None, unverified="amd-el-key")
+        return Repository("amdrocm", "yum", url, key, place, None, unverified="amdrocm-key")
     return Repository(
         *("amdrocm", "deb", f"{base}/{system.cuda_name}", key, place, None),
         suites=["stable"],
         components=["main"],
         architectures=["amd64"],
-        unverified="amd-key",
+        unverified="amdrocm-key",
     )

@@ -41,7 +41,7 @@ def driver(system: System, want: Want) -> Result:
         packages.append(
             Package("kmod-nvidia-open-dkms", "kernel_module", True)
             if want.open
-            else Package("kmod-nvidia-latest-dkms", "kernel_module", True, unverified="el-closed")
+            else Package("kmod-nvidia-latest-dkms", "kernel_module", True)
         )
     elif want.module == "precompiled":
         packages.append(Package("kmod-nvidia", "kernel_module", required=False, unverified="el-precompiled"))

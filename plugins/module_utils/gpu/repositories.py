@@ -17,7 +17,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.gpu.systems import Sy
 
 CUDA_KEY = ("3bf863cc.pub", "EB693B3035CD5710E231E123A4B469963BF863CC")
 CUDA_KEY_DEBIAN_13 = ("8793F200.pub", "02182E60104FCDC26EAE1B8597A5D4CB8793F200")
-CUDA_KEY_REDHAT = "D42D0685.pub"
+CUDA_KEY_REDHAT = ("D42D0685.pub", "610C7B14E068A878070DA4E99CD0A493D42D0685")
+TOOLKIT_KEY = ("gpgkey", "C95B321B61E88C1809C4F759DDCAE044F796ECB0")
 
 
 def base_url(name: str, options: dict[str, Any]) -> str:
@@ -52,7 +53,8 @@ def cuda(system: System, options: dict[str, Any]) -> Repository:
     place = key_place(system, "nvidia-cuda")
     if system.family == "redhat":
         unverified = "el10" if system.major >= 10 else "el-key"
-        return Repository("nvidia-cuda", "yum", url, f"{url}/{CUDA_KEY_REDHAT}", place, None, unverified=unverified)
+        key, fingerprint = CUDA_KEY_REDHAT
+        return Repository("nvidia-cuda", "yum", url, f"{url}/{key}", place, fingerprint, unverified=unverified)
     new = system.identity == "debian" and system.major >= 13
     key, fingerprint = CUDA_KEY_DEBIAN_13 if new else CUDA_KEY
     return Repository(
@@ -64,26 +66,23 @@ def cuda(system: System, options: dict[str, Any]) -> Repository:
         fingerprint,
         suites=["/"],
         architectures=[system.architecture],
-        unverified="debian13-key-file" if new else None,
+        unverified="debian13-arm" if new and system.architecture == "arm64" else None,
     )
 
 
 def container_toolkit(system: System, options: dict[str, Any]) -> Repository:
     """NVIDIA's repository of the container toolkit, the same for all releases of a kind of package."""
-    url = base_url("container_toolkit", options)
-    place = key_place(system, "nvidia-container-toolkit")
-    known = ("nvidia-container-toolkit", "yum" if system.family == "redhat" else "deb")
-    if system.family == "redhat":
-        return Repository(
-            *known, f"{url}/stable/rpm/{system.machine}", f"{url}/gpgkey", place, None, unverified="toolkit-key"
-        )
+    base, place = base_url("container_toolkit", options), key_place(system, "nvidia-container-toolkit")
+    key, fingerprint = TOOLKIT_KEY
+    deb = system.family != "redhat"
     return Repository(
-        *known,
-        f"{url}/stable/deb/{system.architecture}",
-        f"{url}/gpgkey",
+        "nvidia-container-toolkit",
+        "deb" if deb else "yum",
+        f"{base}/stable/deb/{system.architecture}/" if deb else f"{base}/stable/rpm/{system.machine}",
+        f"{base}/{key}",
         place,
-        None,
-        suites=["/"],
-        architectures=[system.architecture],
+        fingerprint,
+        suites=["/"] if deb else [],
+        architectures=[system.architecture] if deb else [],
         unverified="toolkit-key",
     )

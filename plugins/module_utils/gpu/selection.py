@@ -157,11 +157,6 @@ def _nvidia(
     refusal = unfit(generations, branch, options["flavour"])
     if refusal is not None:
         return refusal
-    if _no_folder(system, options):
-        return Refusal(
-            "NVIDIA's repository had no folder debian13/sbsa when this table was made.",
-            "Set source to distribution; or, where the folder exists, base_urls.cuda or mirror_url to what has it.",
-        )
     flavour = options["flavour"] if options["flavour"] != "auto" else flavour_of(generations, branch)
     module = _module(system, host, options)
     if module in ("dkms", "precompiled") and not options["kernel_releases"]:
@@ -187,16 +182,6 @@ def _nvidia(
     if system.identity == "almalinux":
         chosen.unverified.append("almalinux")
     return _with_parts(chosen, facts, cards, system, host, options)
-
-
-def _no_folder(system: System, options: dict[str, Any]) -> bool:
-    """Whether the vendor itself has no repository for the system; a mirror may have been filled since."""
-    return (
-        (system.identity, system.major, system.architecture) == ("debian", 13, "arm64")
-        and options["source"] == "vendor"
-        and not options["mirror_url"]
-        and "cuda" not in options["base_urls"]
-    )
 
 
 def _with_parts(

@@ -63,7 +63,7 @@ def system_of(facts: dict[str, Any]) -> System | Refusal:
             "Gather mlops.onprem.hardware_facts on the host, which reads /etc/os-release.",
         )
     family, versions = KNOWN.get(identity, ("", ()))
-    short = version if family == "ubuntu" else version.split(".")[0]
+    short = version if family == "ubuntu" else version.split(".", maxsplit=1)[0]
     if short not in versions:
         return Refusal(f"There is no driver table for {identity} {version}.", _REMEDY)
     architecture = _ARCHITECTURES.get(str(told.get("architecture") or ""))

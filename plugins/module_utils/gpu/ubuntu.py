@@ -80,13 +80,13 @@ def _other(closed: str, want: Want) -> str:
 def _vendors(want: Want) -> Result:
     plain = want.branch >= PLAIN_DRIVER
     end, flavour = "" if plain else f"-{want.branch}", "-open" if want.open else ""
-    pair = "ubuntu-plain-pair" if plain else None
+    pair = "ubuntu-plain-closed" if plain and not want.open else None
     packages = []
     if want.module == "dkms":
         unsure = pair or (None if want.open else "ubuntu-closed-compute")
         packages.append(Package(f"nvidia-dkms{end}{flavour}", "kernel_module", True, unverified=unsure))
     if want.profile == "compute" or want.module == "none":
-        packages.append(Package(f"libnvidia-compute{end}", "driver", True, unverified=pair))
+        packages.append(Package(f"libnvidia-compute{end}", "driver", True))
         packages.append(Package(f"nvidia-utils{end}", "utilities", True, unverified="ubuntu-utilities"))
         daemon = "nvidia-persistenced" if plain else f"nvidia-compute-utils{end}"
         packages.append(Package(daemon, "persistence", True, required=False, unverified="vendor-persistence"))

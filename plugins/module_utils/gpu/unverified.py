@@ -14,23 +14,35 @@ UNVERIFIED = {
     "debian-headless": "On Debian, the kernel module with nvidia-smi, libcuda1 and nvidia-persistenced is all that a node without X needs.",
     "ubuntu-server-branches": "Ubuntu's -server packages are there for 535, 570, 580, 595 and 615; on 22.04 and 24.04, 595 and 615 in part from multiverse.",
     "ubuntu-full": "Ubuntu's own driver with X is nvidia-driver-<branch>-server, with -open at its end for the open modules.",
-    "ubuntu-open-userland": "Ubuntu's nvidia-headless-no-dkms-<branch>-server-open is the user space of the open modules; NVIDIA's driver container takes the name without -open.",
+    "ubuntu-open-userland": (
+        "Ubuntu's nvidia-headless-no-dkms-<branch>-server-open is the user space of the open modules; NVIDIA's driver container takes the "
+        "name without -open."
+    ),
     "ubuntu-parts": "Fabric Manager, NSCQ, NVSDM, IMEX and nvlsm can be had beside Ubuntu's own driver, at its version.",
-    "ubuntu-plain-pair": "From 590 on, the vendor's Ubuntu packages without X are libnvidia-compute with nvidia-dkms-open, or nvidia-dkms for the proprietary modules.",
+    "ubuntu-plain-closed": "From 590 on, the vendor's proprietary modules for Ubuntu are nvidia-dkms.",
     "ubuntu-utilities": "In the vendor's Ubuntu repository, nvidia-utils (before 590 with -<branch>) has nvidia-smi.",
     "ubuntu-closed-compute": "Up to 580, the vendor's proprietary modules for Ubuntu are nvidia-dkms-<branch>.",
     "ubuntu-suffixed-open": "Before 580, the vendor's whole open driver for Ubuntu is nvidia-open-<branch>.",
     "closed-full": "The vendor's whole proprietary driver is cuda-drivers, for Ubuntu up to 580 with -<branch>.",
     "before-580": "The vendor's repository of the distribution has branches before 580, and for apt the pinning packages for them.",
-    "vendor-persistence": "The persistence daemon of the vendor's repository is nvidia-persistenced; for Ubuntu before 590 it is in nvidia-compute-utils-<branch>.",
+    "vendor-persistence": (
+        "The persistence daemon of the vendor's repository is nvidia-persistenced; for Ubuntu before 590 it is in "
+        "nvidia-compute-utils-<branch>."
+    ),
     "keyring-files": "An earlier install by cuda-keyring left cuda-<distribution>-<architecture>.list in /etc/apt/sources.list.d.",
-    "debian13-key-file": "Debian 13's key lies in the vendor's repository as 8793F200.pub.",
-    "el-key": "The fingerprint of D42D0685.pub, the vendor's key for RHEL and its relatives.",
-    "toolkit-key": "The fingerprint of the container toolkit's key, and the folder of its RPMs for an architecture.",
-    "amd-key": "The fingerprints of AMD's keys.",
+    "debian13-arm": "The vendor's repository has the folder debian13/sbsa; in February 2026 it had not, later guides of others use it.",
+    "el-key": "The fingerprint of D42D0685.pub, the vendor's key for RHEL and its relatives, is that which other projects hold it to.",
+    "toolkit-key": (
+        "The fingerprint of the container toolkit's key is that which other projects hold it to; its RPMs are in a folder for each "
+        "architecture."
+    ),
+    "amd-key": "The fingerprint of AMD's key for amdgpu and ROCm up to 7.2.4 is that which other projects hold it to.",
+    "amdrocm-key": "The fingerprint of AMD's key for ROCm since 7.13 is not known: give it by keys.",
     "el10": "The vendor's repository for RHEL 10 is rhel10, and needs the same headers as that of 9.",
-    "el-closed": "On RHEL and its relatives, the proprietary modules are kmod-nvidia-latest-dkms.",
-    "el-precompiled": "Streams of precompiled modules for RHEL bring kmod-nvidia and the dnf plugin by themselves; they are signed with NVIDIA's key, which has to be enrolled for Secure Boot.",
+    "el-precompiled": (
+        "Streams of precompiled modules for RHEL bring kmod-nvidia and the dnf plugin by themselves; they are signed with NVIDIA's key, "
+        "which has to be enrolled for Secure Boot."
+    ),
     "el-fabric-manager": "From 580 on, the RPM nvidia-fabricmanager still provides nvidia-fabric-manager.",
     "almalinux": "AlmaLinux takes the packages for RHEL.",
     "fabric-by-model": "B200 and B300 (by PCI id) need Fabric Manager and nvlsm, GB200 and GB300 need IMEX.",
@@ -38,7 +50,10 @@ UNVERIFIED = {
     "dcgm-cuda11": "Branch 470 goes with DCGM for CUDA 11.",
     "toolkit-version": "The container toolkit's packages are of one version, and a wildcard after it meets the revision.",
     "toolkit-debian": "The container toolkit works on Debian 12 and 13; its tested list ends at Debian 11.",
-    "mig-parted-file": "Releases of mig-parted hold nvidia-mig-manager_<version>-1_<architecture>.deb and nvidia-mig-manager-<version>-1.<architecture>.rpm.",
+    "mig-parted-file": (
+        "Releases of mig-parted hold nvidia-mig-manager_<version>-1_<architecture>.deb and "
+        "nvidia-mig-manager-<version>-1.<architecture>.rpm, as those of 0.5 to 0.9 did."
+    ),
     "amd-older": "MI25, MI50 and MI100 are not named in the list of ROCm's packages by chip; whether ROCm 7 serves them is not known.",
     "amd-debian13": "ROCm on Debian 13 works with the amdgpu module of Debian's kernel, for which AMD names no package.",
     "amd-distribution": "The distribution's rocminfo and rocm-smi work with the amdgpu module of its kernel.",

@@ -166,8 +166,8 @@ def _unverified() -> str:
     for name, sentence in UNVERIFIED.items():
         text += _row(f"`{name}`", sentence.replace("<", "&lt;").replace(">", "&gt;"))
     return text + (
-        "\nDebian's own names and versions were looked up in its index of November 2026. All other names are those of vendors' documents; no "
-        "vendor's repository was asked.\n"
+        "\nDebian's own names and versions were looked up in its index of November 2026. All other names and fingerprints are those of "
+        "vendors' documents and of other projects; no vendor's repository was asked.\n"
     )
 
 

@@ -39,6 +39,7 @@ def test_suites_of_amdgpu_and_that_debian_12_uses_jammy(system, suite):
         ["main"],
     )
     assert row["key_url"] == "https://repo.radeon.com/rocm/rocm.gpg.key"
+    assert row["key_fingerprint"] == "CA8BB4727A47B4D09B4EE8969386B48A1A693C5C"
 
 
 def test_debian_13_has_no_amdgpu_package_and_uses_its_kernels_own():
@@ -67,6 +68,7 @@ def test_folders_of_the_new_tree(system, folder):
     base = "https://repo.amd.com/rocm/packages-multi-arch"
     assert (row["url"], row["key_url"]) == (f"{base}/{folder}", f"{base}/gpg/rocm.gpg")
     assert row["suites"] == ([] if row["kind"] == "yum" else ["stable"])
+    assert (row["key_fingerprint"], row["verified"]) == (None, False)
 
 
 def test_the_old_tree_goes_first():

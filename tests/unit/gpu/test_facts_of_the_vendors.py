@@ -26,6 +26,7 @@ CUDA = [
     ("debian13", 610, "open", "full", ["nvidia-kernel-open-dkms", "nvidia-open"]),
     ("debian12", 615, "proprietary", "compute", ["nvidia-kernel-dkms", "nvidia-driver-cuda"]),
     ("rhel9", 580, "open", "compute", ["kmod-nvidia-open-dkms", "nvidia-driver-cuda"]),
+    ("rhel9", 580, "proprietary", "compute", ["kmod-nvidia-latest-dkms", "nvidia-driver-cuda"]),
     ("rhel9", 620, "open", "full", ["kmod-nvidia-open-dkms", "nvidia-open"]),
     ("rhel10", 580, "open", "compute", ["kmod-nvidia-open-dkms", "nvidia-driver-cuda"]),
 ]
@@ -91,7 +92,9 @@ def test_keys_of_the_cuda_repository_and_that_debian_13_has_its_own():
     assert {cuda(system)["key_fingerprint"] for system in ("debian12", "ubuntu22", "ubuntu24")} == {old}
     assert cuda("debian12")["key_url"].endswith("/debian12/x86_64/3bf863cc.pub")
     assert cuda("debian13")["key_fingerprint"] == "02182E60104FCDC26EAE1B8597A5D4CB8793F200"
+    assert cuda("debian13")["key_url"].endswith("/debian13/x86_64/8793F200.pub")
     assert cuda("rhel9")["key_url"].endswith("/rhel9/x86_64/D42D0685.pub")
+    assert cuda("rhel9")["key_fingerprint"] == "610C7B14E068A878070DA4E99CD0A493D42D0685"
 
 
 def test_the_cuda_repository_is_flat_and_arm_servers_are_called_sbsa():
@@ -100,11 +103,11 @@ def test_the_cuda_repository_is_flat_and_arm_servers_are_called_sbsa():
     assert (row["suites"], row["components"], row["architectures"]) == (["/"], [], ["arm64"])
 
 
-def test_debian_13_for_arm_had_no_folder_but_a_mirror_may_have_it():
-    host = facts("debian13", "Hopper", machine="aarch64")
-    assert "debian13/sbsa" in choose(host)["refused"]["reason"]
-    assert choose(host, base_urls={"cuda": "https://x.example/cuda"})["refused"] is None
-    assert choose(host, source="mirror", mirror_url=MIRROR)["refused"] is None
+def test_debian_13_for_arm_had_no_folder_once():
+    row = cuda("debian13", "aarch64")
+    assert row["url"].endswith("/debian13/sbsa/")
+    assert row["verified"] is False
+    assert cuda("debian13")["verified"] is True
 
 
 def test_an_earlier_cuda_keyring_goes():
@@ -306,7 +309,8 @@ def test_the_container_toolkits_four_packages_are_of_one_version():
     assert {f"{name}=1.20.0*" for name in four} <= set(result["install"])
     assert set(four) <= set(result["hold"])
     toolkit = result["repositories"][1]
-    assert toolkit["url"] == "https://nvidia.github.io/libnvidia-container/stable/deb/amd64"
+    assert toolkit["url"] == "https://nvidia.github.io/libnvidia-container/stable/deb/amd64/"
+    assert toolkit["key_fingerprint"] == "C95B321B61E88C1809C4F759DDCAE044F796ECB0"
     assert toolkit["key_url"] == "https://nvidia.github.io/libnvidia-container/gpgkey"
 
 

@@ -254,7 +254,7 @@ def test_overrides():
 @pytest.mark.parametrize(
     ("options", "word"),
     [
-        ({"brunch": 580}, "did you mean 'branch'?"),
+        ({"branch_": 580}, "did you mean 'branch'?"),
         ({"branch": [580]}, "branch: [580]"),
         ({"branch": True}, "branch: True"),
         ({"flavour": 1}, "flavour: 1"),
