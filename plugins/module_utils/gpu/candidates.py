@@ -65,7 +65,8 @@ def _one_version(chosen: Selection, versions: dict[str, str], running: str | Non
         told = ", ".join(f"{name} {version}" for name, version in versions.items())
         return Refusal(
             f"The kernel module and the user space that the source has are of different versions: {told}.",
-            "They do not work together. Take the other flavour where the GPUs allow it, another branch, or another source.",
+            "They do not work together. Take the other flavour where the GPUs allow it, another branch or another source; or set "
+            "version to the older one, where the source still has all packages of it.",
         )
     for name, version in versions.items():
         if version.split(".")[0] != str(chosen.branch):

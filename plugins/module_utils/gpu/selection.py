@@ -29,6 +29,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.gpu.records import (
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.systems import System, system_of
 
+# Binary packages of the driver's source in Debian and Ubuntu.
+DRIVER_PATTERNS = "*nvidia* libcuda1 libnv*"
 _FAMILIES = {"debian": debian, "ubuntu": ubuntu, "redhat": redhat}
 
 
@@ -177,6 +179,10 @@ def _nvidia(
         "dkms": "host",
         "precompiled": "distribution" if options["source"] == "distribution" else "vendor",
     }.get(module)
+    if options["source"] == "distribution" and options["version"]:
+        # No pinning package has the distribution's versions. Packages of other versions are not touched by this.
+        pin = {"package": DRIVER_PATTERNS, "pin": f"version {options['version']}-*", "priority": 1001}
+        chosen.preferences = [pin]
     if any(GENERATIONS[name].first > min(BRANCHES) for name in generations):
         chosen.unverified.append("first-branches")
     if system.identity == "almalinux":

@@ -55,8 +55,9 @@ RULES = """## What is refused
   not of the loaded module's version.
 
 Debian 12 is the case that this was made for: its security updates have brought the user space and the proprietary module to
-535.309.01, while the open module stayed at 535.261.03. So with Debian's own packages, GPUs that need open modules are refused there
-until both are of one version; all others get the proprietary module.
+535.309.01, while the open module stayed at 535.261.03, and apt installs neither together. So with Debian's own packages, GPUs that need
+open modules are refused there until both are of one version; all others get the proprietary module. With `version: 535.261.03`,
+`preferences` hold all of the driver at the older version, without the security updates.
 
 ## What was decided where nobody says
 - The default is the vendor's repository and branch 580: long-term support, and the only branch that serves Maxwell to Blackwell.

@@ -157,6 +157,15 @@ def test_open_modules_of_debian_12_may_lag_behind_its_user_space():
     assert choose(facts("debian12", "Ampere"), source="distribution", flavour="open", available=have)["refused"] is None
 
 
+def test_an_older_version_of_debians_driver_is_pinned_as_a_whole():
+    """So that the open modules of Debian 12 get the user space of their version, which its first index still has."""
+    result = choose(facts("debian12", "Ampere"), source="distribution", flavour="open", version="535.261.03")
+    assert result["preferences"] == [
+        {"package": "*nvidia* libcuda1 libnv*", "pin": "version 535.261.03-*", "priority": 1001}
+    ]
+    assert result["branch"] == 535
+
+
 def test_recommended_packages_are_left_out():
     """Debian's libcuda1 and nvidia-smi recommend the proprietary module, also beside the open one."""
     assert choose(facts("debian12", "Ampere"), source="distribution", flavour="open")["install_recommends"] is False
