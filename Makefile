@@ -37,6 +37,8 @@ bench: ## Measure and write docs/performance.md
 	@scripts/bench.sh
 sizing-accuracy: ## Write docs/sizing-accuracy.md: sizing against published figures
 	@scripts/sizing_accuracy.sh
+gpu-page: ## Write docs/gpu.md: which driver for which GPU, system and source
+	@scripts/gpu_page.sh
 requirements: ## Compile requirements/*.in to hashed locks, without any index in them
 	@scripts/requirements.sh
 clean: ## Remove what was built in this checkout (not the cache, not the lab)
@@ -50,4 +52,4 @@ setup: ## Tools, container engine, QEMU and images
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-vm test-lab snapshot bench sizing-accuracy requirements clean setup help
+.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-vm test-lab snapshot bench sizing-accuracy gpu-page requirements clean setup help
