@@ -10,10 +10,12 @@ from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import selection
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Chosen
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Absent, Chosen
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import ARRAY_MEMBER
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import State
 
+# After what makes or changes devices: the links below /dev are there when the next step needs them.
+SETTLE = ["udevadm", "settle"]
 COLUMNS = ("what", "wanted", "found", "action")
 
 
@@ -60,6 +62,53 @@ class Plan:
         if self.problems or self.packages:
             return kept
         return {**kept, **self.journal} if self.steps else {}
+
+
+@dataclass
+class Base:
+    """What the next layer lies on: `block` is None where it is made by this plan. size_bytes is then a close estimate."""
+
+    path: str
+    size_bytes: int
+    block: Block | None = None
+    named: bool = True
+
+
+@dataclass(frozen=True)
+class Case:
+    """One pool on one host, and the plan that it goes into.
+
+    chosen: its disks that are there, absent: those that are not. allow_destroy: whether named disks may be wiped.
+    """
+
+    plan: Plan
+    pool: dict[str, Any]
+    chosen: list[Chosen]
+    absent: list[Absent]
+    state: State
+    allow_destroy: bool
+
+    @property
+    def name(self) -> str:
+        """The pool's name, which is that of its array and group, too."""
+        return str(self.pool["name"])
+
+    def refuse(self, reason: str) -> None:
+        """Note why nothing may be done."""
+        self.plan.problems.append(f"pool {self.name}: {reason}")
+
+    def warn(self, text: str) -> None:
+        """Note what is wrong and not mended by the steps."""
+        self.plan.warnings.append(f"pool {self.name}: {text}")
+
+    def refuse_absent(self) -> None:
+        """Refuse to make something of disks that are not there."""
+        names = " and ".join(entry.entry for entry in self.absent)
+        self.refuse(f"{names} is not in this host; check the name (ls -l /dev/disk/by-id)")
+
+    def claim(self, what: str, devices: list[Chosen]) -> bool:
+        """Make sure that devices may be written to, see `claim`."""
+        return claim(self.plan, f"pool {self.name}", what, devices, self.state, self.allow_destroy)
 
 
 def lines(rows: list[dict[str, str]]) -> list[str]:

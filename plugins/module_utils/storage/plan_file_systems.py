@@ -10,8 +10,7 @@ from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import sizes
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, claim, interrupted
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import Base
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Base, Case, Plan, claim, interrupted
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Chosen
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import ENTRIES_SHOWN, NO_DIRECTORY, State
 
@@ -46,13 +45,12 @@ def announce(plan: Plan, wish: dict[str, Any], size: int, quota: bool) -> None:
     plan.row(f"mount {mount}", ",".join(options_of(kind, wish["mount_options"], quota)), "not mounted", "mount")
 
 
-def plan_file_system(
-    plan: Plan, where: str, wish: dict[str, Any], base: Base, quota: bool, state: State, allow_destroy: bool
-) -> None:
+def plan_file_system(case: Case, where: str, wish: dict[str, Any], base: Base, quota: bool) -> None:
     """Plan one file system on `base` and its mount; `wish` has filesystem, mkfs_options, mount and mount_options.
 
     base.size_bytes is what the device has when the steps so far are done; base.block is None while it is not there yet.
     """
+    plan, state = case.plan, case.state
     kind, mount, block = wish["filesystem"], wish["mount"].rstrip("/"), base.block
     what, key = f"file system {mount}", f"filesystem:{mount}"
     found = state.signatures.get(block.name, []) if block else []
@@ -60,7 +58,7 @@ def plan_file_system(
     if block and (not found or not any(entry.type == kind for entry in found) or len(found) > 1):
         # A volume or array of ours with a signature is never wiped: only disks, which a person named.
         device = [Chosen(block, base.named and block.kind in ("disk", "part"))]
-        if not claim(plan, where, key, device, state, allow_destroy):
+        if not claim(plan, where, key, device, state, case.allow_destroy):
             return
         found, system = [], None
     if system and system.half_made:

@@ -5,15 +5,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import inputs
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan, interrupted
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import Base, plan_array
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Base, Case, Plan, interrupted
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import plan_array
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_file_systems import announce, plan_file_system
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_groups import plan_group, plan_volumes
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import Chosen, choose
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_groups import plan_group
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_volumes import plan_volumes
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import choose
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import ARRAY_MEMBER
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import PROGRAMS, State
 
@@ -70,12 +72,12 @@ def make(pools: list[dict[str, Any]], quotas: list[str], state: State, allow_des
     plan.packages = [PROGRAMS[program] for program in needed_programs(pools) if program not in state.programs]
     chosen, absent, problems = choose(pools, state, lambda pool, block: owned(pool, block, state))
     plan.problems += problems
-    mounts = [mount for pool in pools for _place, mount in inputs.mount_points(pool)]
+    counted = _counted(quotas, [mount for pool in pools for _place, mount in inputs.mount_points(pool)])
     for pool in pools:
         # One pool's open questions must not hold back another's steps.
         before, plan.again = plan.again, False
         if not any(problem.startswith(f"pool {pool['name']}:") for problem in plan.problems):
-            _pool(plan, pool, chosen[pool["name"]], absent[pool["name"]], quotas, mounts, state, allow_destroy)
+            _pool(Case(plan, pool, chosen[pool["name"]], absent[pool["name"]], state, allow_destroy), counted)
         plan.again = plan.again or before
     # A mount below another one comes after it, and a file system grows when it is mounted.
     last = [step for step in plan.steps if step["kind"] in ("mount", "grow")]
@@ -84,82 +86,60 @@ def make(pools: list[dict[str, Any]], quotas: list[str], state: State, allow_des
     return plan
 
 
-def _pool(
-    plan: Plan,
-    pool: dict[str, Any],
-    chosen: list[Chosen],
-    absent: list[Any],
-    quotas: list[str],
-    mounts: list[str],
-    state: State,
-    allow_destroy: bool,
-) -> None:
-    where = f"pool {pool['name']}"
-    if not chosen:
-        names = " and ".join(entry.entry for entry in absent)
-        plan.problems.append(f"{where}: {names} is not in this host; check the name (ls -l /dev/disk/by-id)")
+def _pool(case: Case, counted: set[str]) -> None:
+    """Plan one pool. `counted` are the mount points with a directory that has a quota."""
+    pool = case.pool
+    if not case.chosen:
+        case.refuse_absent()
         return
     if pool.get("raid"):
-        base = plan_array(plan, pool, chosen, absent, state, allow_destroy)
-        if base is None:
+        array = plan_array(case)
+        if array is None:
             return
         # What is missing below an array is the array's matter.
-        bases, absent = [base], []
+        case, bases = replace(case, absent=[]), [array]
     else:
-        bases = [Base(device.block.lasting, device.block.size_bytes, device.block, device.named) for device in chosen]
+        bases = [
+            Base(device.block.lasting, device.block.size_bytes, device.block, device.named) for device in case.chosen
+        ]
     if pool.get("volumes"):
-        group = plan_group(plan, pool, bases, absent, state, allow_destroy)
-        if group is None:
-            return
-        done = plan_volumes(plan, pool, group, len(bases), state)
+        group = plan_group(case, bases)
+        done = plan_volumes(case.plan, pool, group, len(bases), case.state) if group else {}
         for volume in pool["volumes"]:
             if volume["name"] in done:
-                base = Base(
-                    f"/dev/{pool['name']}/{volume['name']}",
-                    done[volume["name"]],
-                    state.volume(pool["name"], volume["name"]),
-                )
-                there = state.groups.get(pool["name"])
-                if base.block is None and there and volume["name"] in there.volumes:
-                    if not any(problem.startswith(f"{where}, volume {volume['name']}:") for problem in plan.problems):
-                        plan.problems.append(
-                            f"{where}, volume {volume['name']}: lvm has it and the kernel does not, so what is on it cannot be told; activate it "
-                            f"('lvchange --activate y {pool['name']}/{volume['name']}')"
-                        )
-                    continue
-                if base.block is None and plan.again:
-                    announce(plan, volume, done[volume["name"]], _has_quota(volume["mount"], quotas, mounts))
-                    continue
-                plan_file_system(
-                    plan,
-                    f"{where}, volume {volume['name']}",
-                    volume,
-                    base,
-                    _has_quota(volume["mount"], quotas, mounts),
-                    state,
-                    allow_destroy,
-                )
-        return
-    if absent:
-        plan.problems.append(f"{where}: {absent[0].entry} is not in this host; check the name (ls -l /dev/disk/by-id)")
-        return
-    if len(bases) > 1:
-        plan.problems.append(
-            f"{where}: one file system cannot lie on {len(bases)} disks as they are; add raid, or volumes"
-        )
-        return
-    if bases[0].block is None:
-        announce(plan, pool, bases[0].size_bytes, _has_quota(pool["mount"], quotas, mounts))
-        return
-    plan_file_system(plan, where, pool, bases[0], _has_quota(pool["mount"], quotas, mounts), state, allow_destroy)
+                _volume(case, volume, done[volume["name"]], counted)
+    elif case.absent:
+        case.refuse_absent()
+    elif len(bases) > 1:
+        case.refuse(f"one file system cannot lie on {len(bases)} disks as they are; add raid, or volumes")
+    elif bases[0].block is None:
+        announce(case.plan, pool, bases[0].size_bytes, pool["mount"].rstrip("/") in counted)
+    else:
+        plan_file_system(case, f"pool {case.name}", pool, bases[0], pool["mount"].rstrip("/") in counted)
 
 
-def _has_quota(mount: str, quotas: list[str], mounts: list[str]) -> bool:
-    """Whether a directory with a quota lies on this mount, and on no deeper one."""
-    mount = mount.rstrip("/")
+def _volume(case: Case, volume: dict[str, Any], size: int, counted: set[str]) -> None:
+    """Plan the file system of a volume that has, or will have, so many bytes."""
+    name, where = volume["name"], f"pool {case.name}, volume {volume['name']}"
+    base = Base(f"/dev/{case.name}/{name}", size, case.state.volume(case.name, name))
+    group = case.state.groups.get(case.name)
+    if base.block is None and group and name in group.volumes:
+        if not any(problem.startswith(where + ":") for problem in case.plan.problems):
+            case.plan.problems.append(
+                f"{where}: lvm has it and the kernel does not, so what is on it cannot be told; activate it "
+                f"('lvchange --activate y {case.name}/{name}')"
+            )
+    elif base.block is None and case.plan.again:
+        announce(case.plan, volume, size, volume["mount"].rstrip("/") in counted)
+    else:
+        plan_file_system(case, where, volume, base, volume["mount"].rstrip("/") in counted)
+
+
+def _counted(quotas: list[str], mounts: list[str]) -> set[str]:
+    """Return the mounts on which, and on no deeper one, a directory with a quota lies."""
 
     def holder(path: str) -> str:
         fitting = [place for place in mounts if path == place or path.startswith(place.rstrip("/") + "/")]
         return max(fitting, key=len, default="")
 
-    return any(holder(path) == mount for path in quotas)
+    return {holder(path) for path in quotas}

@@ -10,8 +10,8 @@ from typing import Any
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import inputs
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan import Plan
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_groups import THIN_POOL
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_pools import owned
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_volumes import THIN_POOL
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.selection import choose
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import ARRAY_MEMBER, GROUP_MEMBER
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import State

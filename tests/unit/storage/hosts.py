@@ -7,7 +7,7 @@ from typing import Any
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.mounts import Mount
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import fstab, lvm, sizes
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Array, Block
-from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_arrays import size_of
+from ansible_collections.mlops.onprem.plugins.module_utils.storage.plan_array_changes import size_of
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import FileSystem, Signature
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import PROGRAMS, State
 
