@@ -6,11 +6,15 @@ import json
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
+sys.path.insert(0, str(CONVERGE.parents[2] / "tests/lab"))
+
+from counting import executions  # noqa: E402
 
 
 class Scenario:
@@ -19,10 +23,16 @@ class Scenario:
     def __init__(self, host) -> None:
         self.inventory = Path(host.backend.ansible_runner.inventory_file)
 
-    def converge(self, *options: str, **variables: object) -> subprocess.CompletedProcess:
+    def converge(self, *options: str, callback: str = "default", **variables: object) -> subprocess.CompletedProcess:
         return subprocess.run(
             ["ansible-playbook", "-i", self.inventory, CONVERGE, *options, "-e", json.dumps(variables)],
-            env={**os.environ, "ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_PIPELINING": "true", "COLUMNS": "400"},
+            env={
+                **os.environ,
+                "ANSIBLE_INJECT_FACT_VARS": "false",
+                "ANSIBLE_PIPELINING": "true",
+                "ANSIBLE_STDOUT_CALLBACK": callback,
+                "COLUMNS": "400",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -88,6 +98,12 @@ def test_the_watch_writes_what_prometheus_reads(host):
 
 
 # What a later run does
+
+
+def test_a_run_that_changes_nothing_costs_three_executions(scenario):
+    """As the README says: facts, the plan, and one look at packages, files and units."""
+    counts = executions(scenario.good(callback="ansible.posix.json"))
+    assert list(counts.values()) == [3]
 
 
 def test_what_differs_is_put_right_and_nothing_else(host, scenario):
