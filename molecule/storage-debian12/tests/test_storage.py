@@ -153,7 +153,7 @@ def test_the_speed_is_measured_compared_and_kept(host, scenario):
         ),
         (
             {"storage_exports": [{"path": "/srv/mlops", "clients": ["*"]}]},
-            "storage_exports[0] (/srv/mlops)",
+            "client '*': it is everybody who reaches this host",
         ),
         (
             {"storage_directories": [{"path": "/srv/mlops/x", "owner": "nobodyknows"}]},

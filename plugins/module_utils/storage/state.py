@@ -9,7 +9,7 @@ import errno
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage import (
     lvm,
     places,
     signatures,
+    xfs,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.blocks import Block
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.signatures import FileSystem, Signature
@@ -159,6 +160,12 @@ def entries_of(path: str) -> list[str] | None:
     return sorted(entry.name for entry in Path(path).iterdir())[: ENTRIES_SHOWN + 1]
 
 
+def _as_mounted(system: FileSystem, places_mounted: list[str]) -> FileSystem:
+    """Return the file system with the size that the kernel knows, where it is mounted."""
+    size = xfs.size_at(places_mounted[0]) if system.type == "xfs" and places_mounted else None
+    return replace(system, size_bytes=size) if size else system
+
+
 def gather(run: Run, mount_points: list[str], journal_path: str) -> State:
     """Read the running host. Raises Unreadable when a device's content or the volume groups cannot be told."""
     tree = Tree("/")
@@ -193,7 +200,7 @@ def gather(run: Run, mount_points: list[str], journal_path: str) -> State:
             if signature.type in signatures.FILE_SYSTEMS:
                 system = signatures.parse_superblock(heads[name], signature)
                 if system is not None:
-                    state.file_systems[name] = system
+                    state.file_systems[name] = _as_mounted(system, found[name].mounts)
     if "lvm" in state.programs:
         code, out, err = run(lvm.ARGUMENTS)
         if code != 0:

@@ -9,7 +9,7 @@ import struct
 
 import pytest
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import Tree
-from ansible_collections.mlops.onprem.plugins.module_utils.storage import blocks, plan_pools, state
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import blocks, plan_pools, state, xfs
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.state import (
     ENDS_BYTES,
     Unreadable,
@@ -171,3 +171,21 @@ def test_programs_are_looked_for_in_sbin_too(monkeypatch):
         state.shutil, "which", lambda name, path: name if "/usr/sbin" in path and name == "lvm" else None
     )
     assert state.find_programs() == {"lvm"}
+
+
+def test_the_size_of_a_mounted_xfs_is_the_kernels(tmp_path, monkeypatch):
+    """The superblock on the disk is written late: after xfs_growfs it tells the old size for a while."""
+
+    def answer(_handle, request, geometry):
+        assert (request, len(geometry)) == (0x80705864, 112)
+        struct.pack_into("=I", geometry, 0, 4096)
+        struct.pack_into("=Q", geometry, 32, 524288)
+
+    monkeypatch.setattr(xfs.fcntl, "ioctl", answer)
+    assert xfs.size_at(str(tmp_path)) == 2 * 2**30
+
+
+def test_what_is_no_mounted_xfs_has_no_size(tmp_path):
+    assert xfs.size_at(str(tmp_path / "none")) is None
+    # Nothing but xfs knows this request.
+    assert xfs.size_at("/proc") is None
