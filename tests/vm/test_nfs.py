@@ -146,7 +146,8 @@ def test_a_client_goes_on_after_the_server_restarted(first: Play, server: Machin
     )
     client.wait_for("test -e /run/open", 30)
     server.reboot()
-    client.wait_for(f"{MEMBER} sh -c 'cat /mnt/data-sets/one && echo two > /mnt/data-sets/two'", 180)
+    # It waits for the server's boot, and then for its grace period of 90 s.
+    client.ok(f"{MEMBER} sh -c 'cat /mnt/data-sets/one && echo two > /mnt/data-sets/two'", 400)
     assert client.ok("systemctl is-active reader mnt-data\\\\x2dsets.automount").split() == ["active", "active"]
     assert server.ok("cat /srv/data/sets/two") == "two"
 
