@@ -53,11 +53,6 @@ options:
       mkfs_options: {description: Other options of mkfs., type: list, elements: str, default: []}
       mount: {description: Mount point of a pool without volumes., type: path}
       mount_options: {description: Other mount options., type: list, elements: str, default: []}
-  quotas:
-    description: Directories that have a quota; the file systems that hold them are mounted with project quotas.
-    type: list
-    elements: path
-    default: []
   allow_destroy:
     description: Whether disks that are named, and not in use, lose the signatures that are on them.
     type: bool
@@ -281,7 +276,9 @@ def _plan(module: AnsibleModule) -> Plan:
     state = gather(run, mounts, options["journal"])
     if options["state"] == "absent":
         return plan_removal.remove(pools, state, options["remove_data"] and options["allow_destroy"])
-    plan = plan_pools.make(pools, options["quotas"], state, options["allow_destroy"])
+    # The file systems that hold these are mounted with project quotas.
+    quotas = [item["path"] for item in options["directories"] if item["quota"]]
+    plan = plan_pools.make(pools, quotas, state, options["allow_destroy"])
     # Without lvm, nobody can say whose group a disk is in: first the programs, then the plan. In all other cases, what is wrong is told
     # before anything is installed.
     unseen = "lvm2" in plan.packages and any(
@@ -312,7 +309,6 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "pools": {"type": "list", "elements": "dict", "options": POOL, "default": []},
-            "quotas": {"type": "list", "elements": "path", "default": []},
             "allow_destroy": {"type": "bool", "default": False},
             "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
             "remove_data": {"type": "bool", "default": False},
