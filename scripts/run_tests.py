@@ -18,13 +18,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
+from log_excerpt import excerpt
+
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 LOGS = BUILD / "logs"
 JUNIT = BUILD / "junit"
 TEST_BIN = BUILD / "venv/test/bin"
 LINT_BIN = BUILD / "venv/lint/bin"
-TAIL_LINES = 60
 
 
 @dataclass
@@ -164,8 +165,8 @@ def show(result: Result) -> None:
     counts = f"{result.passed} passed, {result.failed} failed"
     print(f"  {word} {result.job.name:<28} {counts:<24} {result.seconds:6.0f} s", flush=True)
     if result.failed:
-        lines = result.log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-        print(f"  ---- the end of {result.log.relative_to(ROOT)}", *lines, "  ----", sep="\n", flush=True)
+        lines = excerpt(result.log.read_text(errors="replace"))
+        print(f"  ---- from {result.log.relative_to(ROOT)}", *lines, "  ----", sep="\n", flush=True)
 
 
 def main(names: list[str]) -> int:

@@ -108,11 +108,6 @@ def test_a_quota_ends_what_a_directory_takes(machine: Machine) -> None:
     machine.ok("rm /srv/mlops/datasets/imagenet/big")
 
 
-def test_a_second_run_changes_nothing(rack: Rack, machine: Machine) -> None:
-    play = good(rack.play(plays(pools("FIRST", "SECOND"))))
-    assert play.changed("store") == 0, play.output
-
-
 def test_refuses_what_would_destroy_data(rack: Rack, machine: Machine) -> None:
     """Each disk of somebody else, all at once: every reason is told, and every disk is bit-identical afterwards."""
     for serial, command in FOREIGN.items():
@@ -149,7 +144,7 @@ def test_refuses_what_would_destroy_data(rack: Rack, machine: Machine) -> None:
     assert hashes(machine, *FOREIGN) == before
 
 
-def test_after_a_reboot_all_is_mounted(rack: Rack, machine: Machine) -> None:
+def test_after_a_reboot_all_is_mounted_and_a_second_run_changes_nothing(rack: Rack, machine: Machine) -> None:
     machine.ok(
         "head -c 20M /dev/urandom > /srv/mlops/datasets/kept && sync && sha256sum /srv/mlops/datasets/kept > /root/kept"
     )
@@ -158,7 +153,8 @@ def test_after_a_reboot_all_is_mounted(rack: Rack, machine: Machine) -> None:
     for mount in ("datasets", "models", "scratch"):
         machine.wait_for(f"mountpoint -q /srv/mlops/{mount}", 180)
     machine.ok("sha256sum --check --quiet /root/kept")
-    assert good(rack.play(plays(pools("FIRST", "SECOND")))).changed("store") == 0
+    play = good(rack.play(plays(pools("FIRST", "SECOND"))))
+    assert play.changed("store") == 0, play.output
 
 
 def test_a_failed_disk_is_told_and_replaced(rack: Rack, machine: Machine) -> None:
@@ -175,7 +171,6 @@ def test_a_failed_disk_is_told_and_replaced(rack: Rack, machine: Machine) -> Non
     play = good(rack.play(plays(pools("FIRST", "THIRD"))))
     machine.wait_for(missing(0), 180)
     machine.ok("sha256sum --check --quiet /root/kept")
-    assert good(rack.play(plays(pools("FIRST", "THIRD")))).changed("store") == 0
 
 
 def test_grows_online_from_the_disks_up(rack: Rack, machine: Machine) -> None:
@@ -232,7 +227,10 @@ def test_a_power_cut_in_the_middle_is_completed_by_the_next_run(
     machine.ok("rm -r /srv/mlops/models/load /srv/mlops/datasets/sums")
     good(rack.play(plays(wanted)))
     machine.ok(f"mountpoint -q /srv/late{number}")
-    assert good(rack.play(plays(wanted))).changed("store") == 0
+    if number:
+        # A run takes half a minute here, and the file system is the later of the two steps.
+        play = good(rack.play(plays(wanted)))
+        assert play.changed("store") == 0, play.output
     assert machine.run("test -e /var/lib/mlops-onprem/storage/journal.json").returncode != 0
 
 
