@@ -4,7 +4,7 @@
 
 The scenario runs as always (destroy ... verify). Where a file in tests/mutations/ names it, each mutation is applied to a
 copy of the collection, the copy converges on the same container, and the step that the mutation names must go red. At the
-end the unbroken code converges again and all tests must be green: the red came from the mutations.
+end the unbroken code converges again and the tests that went red must be green: the red came from the mutations.
 """
 
 from __future__ import annotations
@@ -167,7 +167,9 @@ def run_mutations(scenario: str, mutations: list[Mutation]) -> int:
             flush=True,
         )
     healed = bench.converge()
-    verified = bench.verify() if healed.returncode == 0 else healed
+    # The others were green before the first mutation, and take minutes where each converges by itself.
+    names = " or ".join(dict.fromkeys(mutation.test for mutation in mutations if mutation.test))
+    verified = bench.verify(names) if names and healed.returncode == 0 else healed
     error = "" if verified.returncode == 0 else f"the unbroken code is red afterwards:\n{verified.stdout[-3000:]}"
     outcomes.append(("the unbroken code heals every mutation", error))
     print(f"{'FAILED' if error else 'healed':<10} {error}", flush=True)
