@@ -62,7 +62,7 @@ def seconds_of(job: list[str], folder: Path) -> float:
 
 def wait_until_free(device: str) -> None:
     """The kernel lets go of a device shortly after umount came back."""
-    for _ in range(100):
+    for _attempt in range(100):
         try:
             os.close(os.open(device, os.O_RDWR | os.O_EXCL))
             return

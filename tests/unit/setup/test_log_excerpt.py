@@ -22,6 +22,7 @@ QUIET = [f"ok: task {number}" for number in range(200)]
         "Traceback (most recent call last):",
         "E   AssertionError: assert 1 == 2",
         "error: the docker daemon does not start",
+        "ERROR: tests/a.py:65:8: disallowed-name",
         "NOT CAUGHT a unit is not restarted (12 s) ...",
     ],
 )
