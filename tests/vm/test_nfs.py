@@ -150,8 +150,7 @@ def test_a_client_goes_on_after_the_server_restarted(first: Play, server: Machin
     )
     client.wait_for("test -e /run/open", 30)
     server.reboot()
-    # nfs-server-generator(8) of the distribution reads the role's file of exports. Without the order, clients would get errors
-    # from a server whose disks come late.
+    # Before its disks, it would answer with errors in place of letting clients wait.
     assert "srv-data.mount" in server.ok("systemctl show --property=After nfs-server").split()
     # It waits for the server's boot, and then for its grace period.
     client.ok(f"{MEMBER} sh -c 'cat /mnt/data-sets/one && echo two > /mnt/data-sets/two'", 400)

@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.mlops.onprem.plugins.module_utils.storage import places
+from ansible_collections.mlops.onprem.plugins.module_utils.storage import mounts, places
 from ansible_collections.mlops.onprem.plugins.module_utils.storage.places import Mounted
 
 FILE = "/etc/exports.d/mlops-onprem.exports"
 CONFIGURATION = "/etc/nfs.conf.d/mlops-onprem.conf"
+ORDER = "/etc/systemd/system/nfs-server.service.d/mlops-onprem.conf"
 # exports(5), nfs.conf(5).
 SECURITY = ("sys", "krb5", "krb5i", "krb5p")
 SQUASH = {"root": "root_squash", "all": "all_squash", "none": "no_root_squash"}
@@ -200,6 +201,30 @@ def text(items: list[dict[str, Any]], pool_mounts: list[str]) -> str:
         options = ",".join(entry["options"])
         lines.append(" ".join([entry["path"], *(f"{client}({options})" for client in entry["clients"])]))
     return "\n".join(lines) + "\n"
+
+
+def order(items: list[dict[str, Any]], pool_mounts: list[str]) -> str:
+    """Return the drop-in that has the server start after the pools that it serves; empty where it serves none.
+
+    Before them, clients would get errors from a server whose disks come late, in place of waiting for it. nfs-utils sees to that
+    for exports without `mountpoint` alone (nfs-server-generator), and lets one missing disk keep the server from starting.
+    """
+    served = {
+        mount
+        for item in items
+        for mount in pool_mounts
+        if item["path"] == mount or places.is_below(item["path"], mount) or places.is_below(mount, item["path"])
+    }
+    if not served:
+        return ""
+    return "\n".join(
+        [
+            "# Managed by mlops.onprem (role storage): changes are overwritten.",
+            "[Unit]",
+            *(f"After={mounts.unit(mount, 'mount')}" for mount in sorted(served)),
+            "",
+        ]
+    )
 
 
 def configuration(listen: list[str], versions: list[str], threads: int, rdma: bool) -> str:

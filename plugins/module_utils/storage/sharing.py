@@ -105,6 +105,7 @@ def look(given: dict[str, Any], pools: dict[str, str], tree: Tree | None = None)
     answer["texts"] = {
         directories.TMPFILES: directories.retention(given["directories"]),
         exports.FILE: exports.text(given["exports"], list(pools)),
+        exports.ORDER: exports.order(given["exports"], list(pools)),
         exports.CONFIGURATION: _configuration(given, threads),
     }
     answer["written"] = (_whole(tree, exports.FILE) or "") == answer["texts"][exports.FILE]

@@ -163,3 +163,13 @@ def test_the_host_is_held_against_the_exports(tmp_path):
     # 192.0.2.0/24 is for examples (RFC 5737): no host has it.
     assert "192.0.2.1" in look(export(there), listen=["192.0.2.1"])[0]
     assert "RDMA" in look(export(there), rdma=True)[0]
+
+
+def test_the_server_starts_after_the_pools_that_it_serves():
+    items = [export("/srv/data/sets"), export("/srv"), export("/home")]
+    assert exports.order(items, ["/srv/data", "/srv/fast-scratch", "/opt/other"]).splitlines()[1:] == [
+        "[Unit]",
+        "After=srv-data.mount",
+        "After=srv-fast\\x2dscratch.mount",
+    ]
+    assert exports.order([export("/home")], ["/srv/data"]) == ""
