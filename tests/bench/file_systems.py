@@ -22,7 +22,7 @@ from pathlib import Path
 
 from ansible_collections.mlops.onprem.plugins.module_utils.storage import plan_file_systems
 
-ROUNDS = 15
+ROUNDS = 11
 MEMORY = Path("/dev/shm")
 DEVICE_BYTES = 4 * 2**30
 # Never slower than 0.95 times the plain one: as the largest ratio of seconds.
