@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -93,7 +94,7 @@ def measure(device: str, folder: Path, filesystem: str, ours: bool) -> dict[str,
 
 def rows() -> Iterator[tuple[str, str, float, str, float, str]]:
     """Of each row: what, against what, measured, unit, budget, detail."""
-    if os.statvfs(MEMORY).f_bavail * os.statvfs(MEMORY).f_frsize < DEVICE_BYTES + 2**30:
+    if shutil.disk_usage(MEMORY).free < DEVICE_BYTES + 2**30:
         sys.exit(
             f"error: {MEMORY} has less than {DEVICE_BYTES // 2**30 + 1} GiB free, and the disk to measure on lies there"
         )

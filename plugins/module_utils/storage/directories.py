@@ -53,7 +53,7 @@ def problems(items: list[dict[str, Any]], mounts: list[dict[str, Any]]) -> list[
         if path in seen:
             found.append(f"{where}: {seen[path]} is the same path; make them one entry")
         for mount in mounts:
-            if path == mount["path"] or places.is_below(path, mount["path"]):
+            if places.is_within(path, mount["path"]):
                 found.append(f"{where}: it is on {mount['source']}; make it on that server")
         for other, there in seen.items():
             upper, lower = (other, path) if places.is_below(path, other) else (path, other)
@@ -192,7 +192,7 @@ def look(
     for index, item in enumerate(items):
         where = f"storage_directories[{index}] ({item['path']})"
         path = item["path"]
-        later = any(path == mount or places.is_below(path, mount) for mount in hidden)
+        later = any(places.is_within(path, mount) for mount in hidden)
         mount = places.holder(path, table)
         if places.is_remote(mount) and not later:
             answer["problems"].append(f"{where}: it is on {mount.source if mount else ''}; make it on that server")
@@ -243,7 +243,7 @@ def _same(item: dict[str, Any], state: inodes.Inode, group: tuple[str, int]) -> 
 
 def _quota_mount(path: str, mount: Mounted | None, pools: dict[str, str]) -> str:
     """Return where the file system will be mounted that the directory is on."""
-    tops = [top for top in pools if path == top or places.is_below(path, top)]
+    tops = [top for top in pools if places.is_within(path, top)]
     if mount is not None:
         tops.append(mount.path)
     return max(tops, key=len) if tops else "/"

@@ -18,6 +18,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage.places import
 FILE = "/etc/exports.d/mlops-onprem.exports"
 CONFIGURATION = "/etc/nfs.conf.d/mlops-onprem.conf"
 ORDER = "/etc/systemd/system/nfs-server.service.d/mlops-onprem.conf"
+# The first line of the files.
+MANAGED = "# Managed by mlops.onprem (role storage): changes are overwritten."
 # exports(5), nfs.conf(5).
 SECURITY = ("sys", "krb5", "krb5i", "krb5p")
 SQUASH = {"root": "root_squash", "all": "all_squash", "none": "no_root_squash"}
@@ -75,7 +77,7 @@ def problems(
                 )
         seen[path] = where
         for mount in mounts or []:
-            if path == mount["path"] or places.is_below(path, mount["path"]):
+            if places.is_within(path, mount["path"]):
                 found.append(f"{where}: it comes from {mount['source']}; let the clients mount it from there")
         found.extend(f"{where}: {problem}" for problem in _item(item))
     found.extend(_server(listen, versions, threads))
@@ -183,7 +185,7 @@ def entries(items: list[dict[str, Any]], pool_mounts: list[str]) -> list[dict[st
         if not names & {"subtree_check", "no_subtree_check"}:
             options.append("no_subtree_check")
         options += [SQUASH[item["squash"]], "sec=" + ":".join(item["security"])]
-        above = [mount for mount in pool_mounts if item["path"] == mount or places.is_below(item["path"], mount)]
+        above = [mount for mount in pool_mounts if places.is_within(item["path"], mount)]
         if above and not names & {"mountpoint", "mp"}:
             options.append(f"mountpoint={max(above, key=len)}")
         found.append(
@@ -196,7 +198,7 @@ def text(items: list[dict[str, Any]], pool_mounts: list[str]) -> str:
     """Return the file below /etc/exports.d; empty where nothing is exported."""
     if not items:
         return ""
-    lines = ["# Managed by mlops.onprem (role storage): changes are overwritten."]
+    lines = [MANAGED]
     for entry in entries(items, pool_mounts):
         options = ",".join(entry["options"])
         lines.append(" ".join([entry["path"], *(f"{client}({options})" for client in entry["clients"])]))
@@ -213,13 +215,13 @@ def order(items: list[dict[str, Any]], pool_mounts: list[str]) -> str:
         mount
         for item in items
         for mount in pool_mounts
-        if item["path"] == mount or places.is_below(item["path"], mount) or places.is_below(mount, item["path"])
+        if places.is_within(item["path"], mount) or places.is_below(mount, item["path"])
     }
     if not served:
         return ""
     return "\n".join(
         [
-            "# Managed by mlops.onprem (role storage): changes are overwritten.",
+            MANAGED,
             "[Unit]",
             *(f"After={mounts.unit(mount, 'mount')}" for mount in sorted(served)),
             "",
@@ -270,7 +272,7 @@ def look(
         where = f"storage_exports[{index}] ({item['path']})"
         mount = places.holder(item["path"], table)
         names = {option.split("=")[0] for option in item["options"]}
-        planned = any(item["path"] == path or places.is_below(item["path"], path) for path in pool_mounts)
+        planned = any(places.is_within(item["path"], path) for path in pool_mounts)
         if places.is_remote(mount) and not planned:
             found.append(
                 f"{where}: it is on {mount.source if mount else ''}, which another server keeps; export it there"

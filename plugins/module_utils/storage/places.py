@@ -34,6 +34,11 @@ def is_below(path: str, top: str) -> bool:
     return path != top and path.startswith(top.rstrip("/") + "/")
 
 
+def is_within(path: str, top: str) -> bool:
+    """Whether a path is `top` or lies below it."""
+    return path == top or is_below(path, top)
+
+
 def parse(mountinfo: str) -> list[Mounted]:
     """Return the lines of /proc/self/mountinfo in order (proc(5)); a line of another form is left out."""
     found = []
@@ -50,7 +55,7 @@ def holder(path: str, table: list[Mounted]) -> Mounted | None:
     """Return the mount that a path is on: the longest place above it, of several at one place the last."""
     best: Mounted | None = None
     for mount in table:
-        if (path == mount.path or is_below(path, mount.path)) and (best is None or len(mount.path) >= len(best.path)):
+        if is_within(path, mount.path) and (best is None or len(mount.path) >= len(best.path)):
             best = mount
     return best
 

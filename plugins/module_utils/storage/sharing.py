@@ -145,7 +145,7 @@ def _configuration(given: dict[str, Any], threads: int) -> str:
         )
     if any(item["type"] == "nfs" for item in given["mounts"]):
         parts.append(mounts.configuration())
-    return "\n".join(["# Managed by mlops.onprem (role storage): changes are overwritten.", *parts]) if parts else ""
+    return "\n".join([exports.MANAGED, *parts]) if parts else ""
 
 
 def _whole(tree: Tree, path: str) -> str:
