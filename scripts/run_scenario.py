@@ -5,6 +5,8 @@
 The scenario runs as always (destroy ... verify). Where a file in tests/mutations/ names it, each mutation is applied to a
 copy of the collection, the copy converges on the same container, and the step that the mutation names must go red. At the
 end the unbroken code converges again and the tests that went red must be green: the red came from the mutations.
+
+MLOPS_MUTATIONS says how many of them are tried: `all` (the default), or a number, which takes others with each commit.
 """
 
 from __future__ import annotations
@@ -60,6 +62,28 @@ def mutations_of(scenario: str) -> list[Mutation]:
         if mutation.caught_by not in STEPS or (mutation.caught_by == "verify" and not mutation.test):
             raise Broken(f"{mutation.name}: caught_by is one of {', '.join(STEPS)}, and verify wants a test")
     return found
+
+
+def turn(mutations: list[Mutation], wanted: str, commits: int) -> list[Mutation]:
+    """Those that are tried in this run.
+
+    A number takes so many neighbours and goes on by as many with each commit, so that all of them have their turn.
+    Raises Broken for anything else than a number or `all`.
+    """
+    if wanted == "all":
+        return mutations
+    if not wanted.isdigit():
+        raise Broken(f"MLOPS_MUTATIONS is {wanted!r}: set it to a number or to all")
+    count = min(int(wanted), len(mutations))
+    return [mutations[(commits * count + i) % len(mutations)] for i in range(count)]
+
+
+def commits_so_far() -> int:
+    """How many commits led here; 0 where this is no checkout."""
+    found = subprocess.run(
+        ["git", "rev-list", "--count", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return int(found.stdout) if found.returncode == 0 else 0
 
 
 class Bench:
@@ -180,7 +204,7 @@ def run_mutations(scenario: str, mutations: list[Mutation]) -> int:
 def main() -> int:
     scenario = sys.argv[1]
     molecule = [str(ROOT / "scripts/molecule.sh")]
-    mutations = mutations_of(scenario)
+    mutations = turn(mutations_of(scenario), os.environ.get("MLOPS_MUTATIONS", "all"), commits_so_far())
     code = subprocess.run([*molecule, "test", scenario, "--destroy=never"], check=False).returncode
     try:
         if code == 0 and mutations:

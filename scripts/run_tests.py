@@ -4,7 +4,8 @@
 
 A tier is a list of jobs. A job is one command with a log of its own; what it counts comes from the JUnit files that it
 writes, or is 1 for its exit code. Jobs of a tier run two at a time, tiers one after the other. Environment: ROLE limits
-the roles tier to one role or scenario, VM the vm tier to one file.
+the roles tier to one role or scenario, VM the vm tier to one file. MLOPS_MUTATIONS is run_scenario.py's: of one role all
+mutations are tried, of all roles two a scenario, others with each commit, since they would take a quarter of the time.
 """
 
 from __future__ import annotations
@@ -92,8 +93,13 @@ def role_jobs() -> list[Job]:
     # The longest first, so that two of them end together: the later roles stand on the earlier ones and do more.
     order = ["common-debian12", "model_registry", "acceptance", "common"]
     scenarios.sort(key=lambda name: next((i for i, role in enumerate(order) if name.startswith(role)), len(order)))
+    mutations = os.environ.get("MLOPS_MUTATIONS", "all" if wanted else "2")
     return [
-        Job(name, [sys.executable, "scripts/run_scenario.py", name], {"MLOPS_JUNIT_DIR": str(JUNIT / name)})
+        Job(
+            name,
+            [sys.executable, "scripts/run_scenario.py", name],
+            {"MLOPS_JUNIT_DIR": str(JUNIT / name), "MLOPS_MUTATIONS": mutations},
+        )
         for name in scenarios
     ]
 
