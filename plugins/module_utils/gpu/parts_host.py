@@ -34,12 +34,9 @@ CDI_07 = {"docker": (26, 1), "podman": (5, 1), "containerd": (1, 7, 16)}
 OLD_CDI = "no-additional-gids-for-device-nodes"
 # The first toolkit that keeps the CDI specification up to date by itself.
 CDI_REFRESH_FIRST = (1, 18)
-MODULES_LOAD = "/etc/modules-load.d/mlops-onprem-gpu.conf"
 UDEV = "/etc/udev/rules.d/71-mlops-onprem-gpu.rules"
 # mig-parted's hooks write override.conf with a layout alone whenever one is applied by hand; later names win.
 MIG_DROP_IN = f"{units.folder(units.MIG)}/zz-{units.NAME}"
-# Daemons that hold GPUs and are no work of anybody; the kernel cuts names after 15 characters.
-DAEMONS = ("nvidia-persistenced", "nv-fabricmanager", "nvidia-imex", "nv-hostengine", "dcgm-exporter", "nvsm_core")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 
@@ -91,11 +88,9 @@ class Plan:
         self.file(path, content)
 
 
-def busy(processes: list[Any]) -> list[str]:
-    """Names of programs that hold GPUs, without the daemons of the parts. Entries are names, or have a `name`."""
-    own = {name[:15] for name in DAEMONS}
-    names = [str(entry.get("name") or entry) if isinstance(entry, dict) else str(entry) for entry in processes]
-    return sorted({name for name in names if name.rsplit("/", 1)[-1][:15] not in own})
+def busy(processes: list[dict[str, Any]]) -> list[str]:
+    """Commands of the processes that work on the GPUs: not those of the driver's own daemons."""
+    return sorted({str(process["command"]) for process in processes if not process["daemon"]})
 
 
 def running(chosen: dict[str, Any], found: dict[str, Any], loaded: str | None) -> bool:
@@ -124,8 +119,6 @@ def _services(plan: Plan, chosen: dict[str, Any], cards: list[dict[str, Any]], s
     if "dcgm" in plan.parts:
         plan.drop_in(units.DCGM, units.gpu())
         start.append(units.DCGM)
-    if modules:
-        plan.file(MODULES_LOAD, units.HEAD + "".join(f"{name}\n" for name in modules))
 
 
 def _imex(plan: Plan, nodes: list[Any], look: dict[str, Any], now: bool) -> None:
@@ -241,19 +234,9 @@ def _mig(plan: Plan, chosen: dict[str, Any], cards: list[dict[str, Any]], look: 
     if isinstance(text, Refusal):
         plan.refuse(text)
         return
-    file = next((row for row in chosen["downloads"] if row["part"] == "mig_parted"), None)
-    if file is None:
+    if "mig_parted" not in plan.parts:
         plan.refuse(Refusal("gpu_driver_mig needs mig-parted.", "Take mig_parted: false out of gpu_driver_parts."))
         return
-    have = look.get("mig_parted")
-    install = have is None or (have != "" and not have.startswith(f"{file['version']}-"))
-    if install and not re.fullmatch(r"[0-9a-f]{64}", str(file["sha256"] or "")):
-        plan.refuse(
-            Refusal(
-                f"The SHA-256 of {file['url']} is not given.",
-                "Set gpu_driver_mig_parted_sha256 to that of the file, in 64 small hexadecimal digits.",
-            )
-        )
     plan.directories += [{"path": mig.PATH.rsplit("/", 1)[0]}, {"path": units.folder(units.MIG)}]
     plan.file(mig.PATH, text)
     plan.file(MIG_DROP_IN, units.mig(mig.PATH, layout))
@@ -262,8 +245,8 @@ def _mig(plan: Plan, chosen: dict[str, Any], cards: list[dict[str, Any]], look: 
         "layout": layout,
         "file": mig.PATH,
         "config": text,
-        "install": {key: file[key] for key in ("url", "sha256", "version")} if install else None,
-        "now": now,
+        # On a host in check mode, the program is not there yet.
+        "now": now and look["mig_parted"],
     }
 
 
@@ -302,7 +285,7 @@ def undo(look: dict[str, Any]) -> dict[str, Any]:
     found = look["docker"]
     owner = {"owner": str(found["owner"]), "group": str(found["group"]), "mode": found["mode"]}
     return {
-        "files": [*drop_ins, MIG_DROP_IN, mig.PATH, MODULES_LOAD, UDEV, ROCM_LIBRARIES],
+        "files": [*drop_ins, MIG_DROP_IN, mig.PATH, UDEV, ROCM_LIBRARIES],
         "docker": None if text is None else {"path": docker.PATH, "content": text, **owner},
     }
 

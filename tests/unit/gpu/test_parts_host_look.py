@@ -46,7 +46,7 @@ def test_versions_as_numbers(text, wanted):
 def test_a_bare_host(tmp_path):
     found = reader.look(str(tmp_path))
     assert [found[name]["installed"] for name in ("docker", "podman", "containerd")] == [False, False, False]
-    assert (found["docker"]["config"], found["mig_parted"], found["pending"]) == (None, None, [])
+    assert (found["docker"]["config"], found["mig_parted"], found["pending"]) == (None, False, [])
     assert set(found["texts"].values()) == {None}
 
 
