@@ -44,7 +44,7 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 class Plan:
     """What to provide. `refused` holds reasons with remedies, all of them at once."""
 
-    refused: list[dict[str, str]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     directories: list[dict[str, Any]] = field(default_factory=list)
@@ -65,7 +65,7 @@ class Plan:
     undo: dict[str, Any] = field(default_factory=dict)
 
     def refuse(self, refusal: Refusal) -> None:
-        self.refused.append({"reason": refusal.reason, "remedy": refusal.remedy})
+        self.refused.append(f"{refusal.reason} {refusal.remedy}")
 
     def file(self, path: str, content: str, **more: Any) -> None:
         self.files.append({"path": path, "content": content, **more})
@@ -213,8 +213,11 @@ def _docker(plan: Plan, look: dict[str, Any]) -> None:
     checks = found["version"] and numbers(found["version"]) >= docker.VALIDATE_FIRST
     check = {"validate": "dockerd --validate --config-file=%s"} if checks else {}
     plan.directories.append({"path": docker.PATH.rsplit("/", 1)[0]})
-    owner = {"owner": str(found["owner"]), "group": str(found["group"]), "mode": found["mode"]}
-    plan.file(docker.PATH, merged.text, **owner, **check)
+    plan.file(docker.PATH, merged.text, **_owner(found), **check)
+
+
+def _owner(found: dict[str, Any]) -> dict[str, str]:
+    return {"owner": str(found["owner"]), "group": str(found["group"]), "mode": found["mode"]}
 
 
 def _mig(plan: Plan, chosen: dict[str, Any], cards: list[dict[str, Any]], look: dict[str, Any], options: dict[str, Any],
@@ -281,13 +284,13 @@ def undo(look: dict[str, Any]) -> dict[str, Any]:
     """
     services = (units.PERSISTENCE, units.FABRIC_MANAGER, units.IMEX, units.DCGM, units.CDI)
     drop_ins = [f"{units.folder(unit)}/{units.NAME}" for unit in services]
+    files: list[dict[str, Any]] = [
+        {"path": path, "content": None} for path in (*drop_ins, MIG_DROP_IN, mig.PATH, UDEV, ROCM_LIBRARIES)
+    ]
     text = docker.without(look["docker"]["config"])
-    found = look["docker"]
-    owner = {"owner": str(found["owner"]), "group": str(found["group"]), "mode": found["mode"]}
-    return {
-        "files": [*drop_ins, MIG_DROP_IN, mig.PATH, UDEV, ROCM_LIBRARIES],
-        "docker": None if text is None else {"path": docker.PATH, "content": text, **owner},
-    }
+    if text is not None:
+        files.append({"path": docker.PATH, "content": text, **_owner(look["docker"])})
+    return {"files": files, "apply": [] if text is None else ["docker"]}
 
 
 def plan(
