@@ -45,9 +45,7 @@ def test_a_machine_proves_its_own_cards(name, recorded, tmp_path):
     if not parse(data)["gpus"]:
         assert not addresses
         return
-    # Desktop cards in narrow slots were recorded; memory and count are right everywhere.
-    assert {row["check"] for row in found["rows"] if row["verdict"] == "fail"} <= {"link"}, found["lines"]
-    assert not [row for row in found["rows"] if row["check"] in ("count", "memory") and row["verdict"] == "fail"]
+    assert not [line for line in found["lines"] if line.startswith(("FAIL", "PENDING"))]
 
 
 def test_seven_of_eight_h100(recorded, tmp_path):

@@ -174,6 +174,7 @@ def test_a_driver_that_does_not_answer_says_why_and_what_to_do(prove, reason, re
         ({"memory": "40960 MiB"}, "memory", "fail", "80 GB"),
         ({"memory": "N/A"}, "memory", "unknown", "does not tell"),
         ({"width": "8x"}, "link", "fail", "8 lanes"),
+        ({"width": "8x", "virtualization": "Pass-Through"}, "link", "warn", "not told"),
         ({"width": "8x", "max_width": "8x"}, "link", "warn", "its slot has not"),
         ({"width": "N/A", "max_width": "N/A"}, "link", "pass", "16 lanes"),
         ({"volatile": 2}, "ecc", "fail", "2 uncorrectable"),
