@@ -82,7 +82,7 @@ nouveau:
   type: dict
   returned: always
 secure_boot:
-  description: C(enabled), C(key_path), C(key_enrolled), C(key_pending), C(mokutil).
+  description: C(enabled), C(key_path), C(key_enrolled), C(key_pending).
   type: dict
   returned: always
 free_bytes: {description: Free space at C(/usr) and C(/var)., type: dict, returned: always}

@@ -176,14 +176,6 @@ def simulate(module: AnsibleModule, apt: Apt) -> host_transaction.Changes:
     changes = host_transaction.parse(done.stdout)
     names = [word.partition("=")[0] for word in module.params["install"]]
     problems = host_transaction.judge(changes, names, module.params["remove"], held(module.params["own_holds"]))
-    if changes.any:
-        fetch, unpacked = host_transaction.sizes(apt.run("--assume-no").stdout)
-        for place, needed in (("/usr", unpacked), ("/var", fetch + module.params["reserve_bytes"])):
-            free = shutil.disk_usage(place).free
-            if needed > free:
-                problems.append(
-                    f"{place} has {free // MIB} MiB free, and the driver needs {needed // MIB} MiB there. Make room, then run this again."
-                )
     if problems:
         module.fail_json(msg=f"{' '.join(problems)} Nothing was installed or removed.", lines=changes.lines())
     return changes
@@ -238,15 +230,27 @@ def without_services(apt: Apt) -> subprocess.CompletedProcess[str]:
             POLICY.unlink(missing_ok=True)
 
 
+def fetch(module: AnsibleModule, apt: Apt) -> None:
+    """Fetch all packages, and see that they fit on the disk unpacked. apt itself sees that they fit as they are."""
+    done = apt.run("--download-only")
+    if done.returncode != 0:
+        module.fail_json(
+            msg=f"apt could not fetch the packages: {host_transaction.complaint(done.stdout)} Nothing was installed or removed."
+        )
+    problems = []
+    for place, needed in (
+        ("/usr", host_transaction.unpacked_bytes(done.stdout)),
+        ("/var", module.params["reserve_bytes"]),
+    ):
+        free = shutil.disk_usage(place).free
+        if needed > free:
+            problems.append(f"{place} has {free // MIB} MiB free, and the driver needs {needed // MIB} MiB there.")
+    if problems:
+        module.fail_json(msg=f"{' '.join(problems)} Make room, then run this again. Nothing was installed or removed.")
+
+
 def do(module: AnsibleModule, apt: Apt, changes: host_transaction.Changes) -> None:
-    """Fetch, or install and hold. Ends the module with apt's words where it fails."""
-    if module.params["stage"] == "fetch":
-        done = apt.run("--download-only") if changes.any else None
-        if done is not None and done.returncode != 0:
-            module.fail_json(
-                msg=f"apt could not fetch the packages: {host_transaction.complaint(done.stdout)} Nothing was installed or removed."
-            )
-        return
+    """Install and hold. Ends the module with apt's words where it fails."""
     if module.params["idle"]:
         refuse_users(module)
     if module.params["record"]:
@@ -286,8 +290,10 @@ def main() -> None:
         apt = Apt(module, folder)
         changes = simulate(module, apt)
         holds = [name for name in module.params["hold"] if name not in held([])]
-        if not module.check_mode:
+        if module.params["stage"] == "install" and not module.check_mode:
             do(module, apt, changes)
+        elif changes.any and not module.check_mode:
+            fetch(module, apt)
     lines = changes.lines()
     module.exit_json(
         # What is fetched lies in apt's cache, as it would by itself.

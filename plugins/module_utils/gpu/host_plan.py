@@ -72,6 +72,10 @@ class _Planner:
         if isinstance(first, Refusal):
             return self._result(first, {})
         self.installed = host_versions.installed(self.info["packages"], first.vendor)
+        self._refuse_exchange(first)
+        if self.refused:
+            self._refuse_on_host(first, [])
+            return self._result(first, {})
         if not self._known(first) and not self.own["refreshed"]:
             # The lists have to be fetched, perhaps from a repository that is not there yet: then this is asked again.
             self._refuse_on_host(first, [])
@@ -210,7 +214,6 @@ class _Planner:
             self.refused.append(
                 "The part mig_parted is wanted. Set gpu_driver_mig_parted_sha256 to the checksum of its file."
             )
-        self._refuse_exchange(chosen)
         self._refuse_held(words)
         users = [process for process in self.info["processes"] if not process["daemon"]]
         if users and self._exchanges(chosen, words) and not self.own["drains"]:
@@ -296,6 +299,8 @@ class _Planner:
         reasons = [name for name, what in todo.items() if what]
         if not known:
             reasons.append("unknown")
+        if signing != host_signing.GO:
+            reasons.append("signing")
         if record.get("state") not in (None, "complete"):
             reasons.append("interrupted")
         return {

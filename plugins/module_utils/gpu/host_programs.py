@@ -33,7 +33,11 @@ def ask(command: list[str]) -> Answer:
             stderr=subprocess.STDOUT,
             timeout=SECONDS,
             check=False,
-            env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": os.environ.get("HOME", "/root")},
+            env={
+                "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+                "LC_ALL": "C",
+                "HOME": os.environ.get("HOME", "/root"),
+            },
         )
     except (OSError, subprocess.SubprocessError):
         return Answer(None, "")

@@ -16,7 +16,7 @@ KEYS = ("/var/lib/shim-signed/mok/MOK.der", "/var/lib/dkms/mok.pub")
 
 
 def read(hardware: Tree, system: Tree, architecture: str | None, ask: Ask) -> dict[str, Any]:
-    """`enabled` (None where the firmware's view is masked), `key_path`, `key_enrolled`, `key_pending`, `mokutil`.
+    """`enabled` (None where the firmware's view is masked), `key_path`, `key_enrolled`, `key_pending`.
 
     mokutil is asked only where it decides something: with Secure Boot on, and a key there.
     """
@@ -27,9 +27,8 @@ def read(hardware: Tree, system: Tree, architecture: str | None, ask: Ask) -> di
         "key_path": key,
         "key_enrolled": None,
         "key_pending": None,
-        "mokutil": system.exists("/usr/bin/mokutil"),
     }
-    if enabled and key and found["mokutil"]:
+    if enabled and key:
         # Its exit code is no answer: some versions end with 1 for a key that is enrolled.
         said = ask(["mokutil", "--test-key", key]).output
         found["key_enrolled"] = "is already enrolled" in said

@@ -21,7 +21,6 @@ KERNEL = re.compile(
 )
 # Brings the headers of whatever kernel is the newest.
 META_HEADERS = re.compile(r"linux-headers-(amd64|arm64|generic|cloud-|rt-|server|virtual|lowlatency)")
-_DOWNLOAD = re.compile(r"^Need to get (?:\S+ \S+/)?([\d.,]+) ([kMGT]?B) ", re.MULTILINE)
 _UNPACKED = re.compile(r"^After this operation, ([\d.,]+) ([kMGT]?B) of additional", re.MULTILINE)
 _UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -75,14 +74,10 @@ def complaint(text: str) -> str:
     return " ".join(lines)[:1500] or " ".join(text.split())[-500:]
 
 
-def sizes(text: str) -> tuple[int, int]:
-    """(bytes to fetch, bytes more on the disk) as apt says; 0 where it says nothing."""
-
-    def number(pattern: re.Pattern[str]) -> int:
-        match = pattern.search(text)
-        return int(float(match.group(1).replace(",", "")) * _UNITS[match.group(2)]) if match else 0
-
-    return number(_DOWNLOAD), number(_UNPACKED)
+def unpacked_bytes(text: str) -> int:
+    """What apt says that it takes on the disk when all is unpacked; 0 where it says nothing of more."""
+    match = _UNPACKED.search(text)
+    return int(float(match.group(1).replace(",", "")) * _UNITS[match.group(2)]) if match else 0
 
 
 def judge(changes: Changes, wanted: list[str], remove: list[str], held: list[str]) -> list[str]:
