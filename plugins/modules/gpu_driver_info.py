@@ -71,7 +71,7 @@ EXAMPLES = r"""
 RETURN = r"""
 container: {description: Whether this is a container., type: bool, returned: always}
 kernel:
-  description: C(running), C(installed) (those that can be booted, oldest first), C(next) (the newest of them), C(headers).
+  description: C(running), C(installed) (those that can be booted, oldest first), C(next) (the newest of them), C(headers), C(boot_id).
   type: dict
   returned: always
 modules:

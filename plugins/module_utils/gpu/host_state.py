@@ -117,6 +117,8 @@ def look(hardware: Tree, system: Tree, wanted: dict[str, Any], ask: Ask) -> dict
             "installed": bootable,
             "headers": host_kernel.headers(system),
             "next": bootable[-1] if bootable else None,
+            # Of the real machine: it tells whether this is the computer that Ansible runs on.
+            "boot_id": system.text("/proc/sys/kernel/random/boot_id"),
         },
         "modules": modules,
         "loaded": loaded,
