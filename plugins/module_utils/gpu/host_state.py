@@ -131,7 +131,7 @@ def look(hardware: Tree, system: Tree, wanted: dict[str, Any], ask: Ask) -> dict
         "files": files(system, wanted["files"]),
         "key_files": keys(system, wanted["key_files"]),
         "record": record(system),
-        "parts": parts_host_look.look(system.root, wanted["users"]),
+        "parts": parts_host_look.look(system.root, wanted.get("users", [])),
         **host_packages.read(system, wanted["packages"], ask),
         **host_sources.read(system, wanted["repositories"]),
     }
