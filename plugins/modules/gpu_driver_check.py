@@ -54,8 +54,8 @@ options:
     default: []
   validation:
     description:
-      - V(none) compares with the PCI bus only. V(quick) also looks at ECC errors, at Xid messages in the kernel's log, at the width of each
-        link and at the ways between the cards. V(burn) is V(quick), and O(diagnosis).
+      - V(none) looks at the kernel module only, and asks no GPU. V(quick) compares with the PCI bus, and looks at ECC errors, at Xid messages in
+        the kernel's log, at the width of each link and at the ways between the cards. V(burn) is V(quick), and O(diagnosis).
     type: str
     choices: [none, quick, burn]
     default: quick

@@ -171,6 +171,8 @@ def check(wanted: Wanted, host: Host) -> dict[str, Any]:
         rows.append(row("count", PASS, "the PCI bus has no GPU of this vendor: there is none to ask"))
     elif overall(rows) == PENDING or wanted.reboot_pending:
         rows.append(row("count", PENDING, f"{len(cards)} GPUs on the bus are asked after the reboot"))
+    elif wanted.validation == "none":
+        rows.append(row("count", SKIPPED, f"{len(cards)} GPUs on the bus, not asked: the validation is none"))
     elif not reachable:
         rows.append(row("count", SKIPPED, "no GPU was handed to this container: there is none to ask"))
     else:
@@ -215,8 +217,7 @@ def _answers(
         gpu = told.gpus.get(card["pci_address"])
         if gpu:
             rows += [proof_expected.model(card, gpu), proof_expected.memory(card, gpu)]
-    if wanted.validation != "none":
-        rows += _quick(wanted, host, {card["pci_address"]: card for card in cards}, told)
+    rows += _quick(wanted, host, {card["pci_address"]: card for card in cards}, told)
     if wanted.validation == "burn":
         rows += _burn(wanted, list(told.gpus))
     return rows

@@ -202,13 +202,13 @@ def test_each_sign_of_a_fault(prove, other, name, verdict, words):
     assert (result["verdict"] == "fail") == (verdict == "fail")
 
 
-def test_validation_none_compares_with_the_bus_only(prove):
-    result = prove(
-        [gpu_xml(0), gpu_xml(1, volatile=2, width="1x")], validation="none", log="NVRM: Xid (PCI:0000:10:00): 79, x"
-    )
+def test_validation_none_looks_at_the_module_only(prove):
+    result = prove(Broken("must not be asked"), count=2, validation="none", disk=on_disk("595.91.07"))
+    assert ("module", None) in bad(result)
+    assert result["machine"].asked == []
+    result = prove(Broken("must not be asked"), count=2, validation="none")
     assert result["verdict"] == "pass"
-    assert ("topo", "-p2p", "r") not in result["machine"].asked
-    assert prove([gpu_xml(0)], count=2, validation="none")["verdict"] == "fail"
+    assert result["facts"] is None
 
 
 @pytest.mark.parametrize(
