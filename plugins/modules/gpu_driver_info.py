@@ -48,6 +48,11 @@ options:
     type: list
     elements: str
     default: []
+  users:
+    description: Names of users of which those that the host does not know are told.
+    type: list
+    elements: str
+    default: []
 author:
   - The mlops.onprem authors (@mlops-onprem)
 """
@@ -66,7 +71,7 @@ EXAMPLES = r"""
 RETURN = r"""
 container: {description: Whether this is a container., type: bool, returned: always}
 kernel:
-  description: C(running), C(installed) (those that can be booted, oldest first), C(next) (the newest of them), C(headers).
+  description: C(running), C(installed) (those that can be booted, oldest first), C(next) (the newest of them), C(headers), C(boot_id).
   type: dict
   returned: always
 modules:
@@ -117,6 +122,12 @@ distribution:
   type: list
   elements: dict
   returned: always
+parts:
+  description:
+    - What the parts need to know, with C(docker), C(podman), C(containerd), C(groups), C(missing_users), C(texts) of files, C(pending)
+      (files that were written and not read yet), C(mig_parted) and C(unlinked).
+  type: dict
+  returned: always
 reboot: {description: What says whether a reboot is due., type: dict, returned: always}
 """
 
@@ -139,6 +150,7 @@ def main() -> None:
             # Paths of public keys.
             "key_files": {**names, "no_log": False},
             "repositories": names,
+            "users": names,
         },
         supports_check_mode=True,
     )

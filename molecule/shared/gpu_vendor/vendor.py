@@ -163,9 +163,10 @@ def driver(version: str) -> list[Package]:
 
 
 def smi(version: str) -> str:
-    """nvidia-smi: what /srv/gpu/nvidia-smi.xml holds, with this version of the driver."""
+    """nvidia-smi: what /srv/gpu/nvidia-smi.xml holds, with this version of the driver; for `topo`, what /srv/gpu/p2p holds."""
     return (
         f"#!/bin/sh\n{program('nvidia-smi').splitlines()[1]}\n"
+        "[ $1 != topo ] || exec cat /srv/gpu/p2p\n"
         "[ -r /srv/gpu/nvidia-smi.xml ] || { echo 'No devices were found'; exit 6; }\n"
         f'exec sed "s|<driver_version>.*</driver_version>|<driver_version>{version}</driver_version>|" /srv/gpu/nvidia-smi.xml\n'
     )

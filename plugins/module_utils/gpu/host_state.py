@@ -18,6 +18,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.gpu import (
     host_secure_boot,
     host_sources,
     host_use,
+    parts_host_look,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_programs import Ask
 from ansible_collections.mlops.onprem.plugins.module_utils.hardware import system as machine
@@ -101,7 +102,7 @@ def free_bytes(tree: Tree) -> dict[str, int | None]:
 def look(hardware: Tree, system: Tree, wanted: dict[str, Any], ask: Ask) -> dict[str, Any]:
     """Look at the host. `hardware`: whose /proc and /sys count; `system`: whose packages, kernels and files.
 
-    `wanted`: `packages`, `units`, `files`, `key_files`, `repositories`.
+    `wanted`: `packages`, `units`, `files`, `key_files`, `repositories`, `users`.
     """
     architecture = machine.architecture_of({}) if not hardware.live else os.uname().machine
     release = host_kernel.running(hardware)
@@ -116,6 +117,8 @@ def look(hardware: Tree, system: Tree, wanted: dict[str, Any], ask: Ask) -> dict
             "installed": bootable,
             "headers": host_kernel.headers(system),
             "next": bootable[-1] if bootable else None,
+            # Of the real machine: it tells whether this is the computer that Ansible runs on.
+            "boot_id": system.text("/proc/sys/kernel/random/boot_id"),
         },
         "modules": modules,
         "loaded": loaded,
@@ -128,6 +131,7 @@ def look(hardware: Tree, system: Tree, wanted: dict[str, Any], ask: Ask) -> dict
         "files": files(system, wanted["files"]),
         "key_files": keys(system, wanted["key_files"]),
         "record": record(system),
+        "parts": parts_host_look.look(system.root, wanted.get("users", [])),
         **host_packages.read(system, wanted["packages"], ask),
         **host_sources.read(system, wanted["repositories"]),
     }

@@ -1,0 +1,169 @@
+"""What goes with the driver: daemons, container runtimes, MIG. The daemons, dockerd, mig-parted and the GPUs are stand-ins."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/gpu_vendor"))
+
+from scenario import Scenario  # noqa: E402
+
+VERSION = "580.126.20"
+BUS = "/sys/bus/pci/devices"
+DAEMON_JSON = "/etc/docker/daemon.json"
+DROP_IN = "/etc/systemd/system/nvidia-persistenced.service.d/mlops-onprem.conf"
+STARTS = "/var/tmp/docker-starts"
+MIG_STATE = "/var/tmp/mig-state"
+DOCKERD = """#!/bin/sh
+case $1 in
+--version) echo "Docker version 28.3.3, build stand-in" ;;
+--validate) exec python3 -m json.tool "${2#--config-file=}" /dev/null ;;
+*) echo start >> /var/tmp/docker-starts; exec sleep infinity ;;
+esac
+"""
+DOCKER_UNIT = "[Service]\nExecStart=/usr/local/sbin/dockerd\n[Install]\nWantedBy=multi-user.target\n"
+MIG_UNIT = "[Service]\nType=oneshot\nExecStart=/bin/true\n[Install]\nWantedBy=multi-user.target\n"
+# It keeps the layout that was applied last, and answers like the real one.
+MIG_PARTED = """#!/usr/bin/python3
+import json, sys
+from pathlib import Path
+state, words = Path("/var/tmp/mig-state"), sys.argv[1:]
+file, layout = (words[words.index(name) + 1] for name in ("--config-file", "--selected-config"))
+text = sys.stdin.read() if file == "-" else Path(file).read_text()
+wanted = json.dumps(json.loads(text)["mig-configs"][layout])
+if words[0] == "apply":
+    state.write_text(wanted)
+elif not state.exists() or state.read_text() != wanted:
+    sys.exit("Assertion failure: selected configuration not currently applied")
+"""
+
+
+def put(host, path, text, mode="644"):
+    host.check_output(f"mkdir -p {Path(path).parent}")
+    host.check_output("python3 -c 'import sys; open(sys.argv[1], \"w\").write(sys.argv[2])' %s %s", path, text)
+    host.check_output(f"chmod {mode} {path}")
+
+
+class Node(Scenario):
+    """A node with two H100 whose driver is loaded, and Docker."""
+
+    def gpus(self, options=f"--loaded {VERSION}") -> None:
+        self.machine(options)
+        # The units ask the bus of the kernel, and this is the simulated one.
+        self.host.run(f"umount {BUS}")
+        self.host.check_output(f"mount --bind /srv/gpu/host{BUS} {BUS}")
+
+    def property(self, unit: str, name: str) -> str:
+        return self.host.check_output(f"systemctl show --value --property={name} {unit}")
+
+
+@pytest.fixture
+def node(host):
+    node = Node(host)
+    node.gpus()
+    put(host, "/usr/local/sbin/dockerd", DOCKERD, "755")
+    put(host, "/etc/systemd/system/docker.service", DOCKER_UNIT)
+    put(host, "/etc/systemd/system/nvidia-mig-manager.service", MIG_UNIT)
+    host.check_output("systemctl daemon-reload")
+    host.check_output("systemctl start docker.service")
+    if node.property("nvidia-persistenced.service", "ActiveState") != "active":
+        put(host, DAEMON_JSON, '{"log-driver": "journald"}')
+        node.good()
+    yield node
+    host.run(f"umount {BUS}")
+    host.check_output("rm -f /usr/local/sbin/dockerd /etc/systemd/system/docker.service")
+
+
+def test_daemons_run_once_the_driver_is_loaded_and_a_later_run_costs_one_execution(host, node):
+    for unit in ("nvidia-persistenced.service", "nvidia-dcgm.service", "nvidia-cdi-refresh.path"):
+        assert host.service(unit).is_running, unit
+        assert host.service(unit).is_enabled, unit
+    assert DROP_IN in node.property("nvidia-persistenced.service", "DropInPaths")
+    assert node.changed() == 0
+    assert node.executions() <= 12
+
+
+def test_docker_knows_the_runtime_and_keeps_what_it_had(host, node):
+    assert json.loads(host.file(DAEMON_JSON).content_string) == {
+        "log-driver": "journald",
+        "runtimes": {"nvidia": {"path": "nvidia-container-runtime", "args": []}},
+        "features": {"cdi": True},
+    }
+    # Once by hand, and once to read its file.
+    assert len(host.file(STARTS).content_string.splitlines()) >= 2
+    assert host.run("ls /var/lib/mlops-onprem/gpu/restart-docker").rc != 0
+
+
+def test_a_killed_run_is_made_up_for(host, node):
+    """The mark says that the file was written, and that Docker was not restarted after it."""
+    before = host.file(STARTS).content_string
+    host.check_output("touch /var/lib/mlops-onprem/gpu/restart-docker")
+    assert node.changed() == 1
+    assert len(host.file(STARTS).content_string) > len(before)
+    assert host.run("ls /var/lib/mlops-onprem/gpu/restart-docker").rc != 0
+
+
+def test_a_broken_file_of_docker_stops_before_the_driver(host, node):
+    before = node.packages()
+    good = host.file(DAEMON_JSON).content_string
+    put(host, DAEMON_JSON, '{"log-driver": ')
+    try:
+        said = node.refused(gpu_driver_branch="595", gpu_driver_upgrade=True)
+        assert f"{DAEMON_JSON} is not JSON" in said
+        assert "Nothing was installed or removed" in said
+        assert node.packages() == before
+        assert host.file(DAEMON_JSON).content_string == '{"log-driver": '
+    finally:
+        put(host, DAEMON_JSON, good)
+
+
+def test_a_host_without_the_gpu_skips_its_daemons(host, node):
+    """An image has them enabled, wherever it boots."""
+    host.check_output(f"umount {BUS}")
+    host.check_output("systemctl restart nvidia-persistenced.service")
+    assert node.property("nvidia-persistenced.service", "Result") == "exec-condition"
+    assert not host.service("nvidia-persistenced.service").is_running
+    assert "nvidia-persistenced" not in host.check_output("systemctl --failed --plain --no-legend")
+
+
+def test_systemd_reads_no_units_while_a_program_works_on_a_gpu(host, node):
+    put(host, DROP_IN, "[Service]\n")
+    host.check_output("systemctl daemon-reload")
+    put(host, "/srv/gpu/host/proc/4242/comm", "train")
+    host.check_output("sh -c 'mkdir -p /srv/gpu/host/proc/4242/fd && ln -s /dev/nvidia0 /srv/gpu/host/proc/4242/fd/3'")
+    node.good()
+    assert "ExecCondition" in host.file(DROP_IN).content_string
+    assert node.property("nvidia-persistenced.service", "NeedDaemonReload") == "yes"
+    # Later, when it has ended.
+    host.check_output("rm -r /srv/gpu/host/proc/4242")
+    node.good()
+    assert node.property("nvidia-persistenced.service", "NeedDaemonReload") == "no"
+
+
+def test_mig_is_laid_out_and_kept_and_never_under_a_program(host, node):
+    deb = "/srv/gpu-vendor/mig-parted/v0.15.0/nvidia-mig-manager_0.15.0-1_amd64.deb"
+    wanted = {
+        "gpu_driver_mig": "all-1g.10gb",
+        "gpu_driver_mig_parted_sha256": host.check_output(f"sha256sum {deb}").split()[0],
+    }
+    host.check_output(f"dpkg --install {deb}")
+    put(host, "/usr/bin/nvidia-mig-parted", MIG_PARTED, "755")
+    host.check_output(f"rm -f {MIG_STATE}")
+    node.good("--check", **wanted)
+    assert not host.file(MIG_STATE).exists
+    node.good(**wanted)
+    assert json.loads(host.file(MIG_STATE).content_string)[0]["mig-devices"] == {"1g.10gb": 7}
+    # The unit that applies it after a reboot reads this role's file.
+    told = node.property("nvidia-mig-manager.service", "Environment")
+    assert told == "MIG_PARTED_CONFIG_FILE=/etc/mlops-onprem/gpu/mig.yaml MIG_PARTED_SELECTED_CONFIG=all-1g.10gb"
+    assert host.service("nvidia-mig-manager.service").is_enabled
+    assert node.changed(**wanted) == 0
+    put(host, "/srv/gpu/host/proc/4242/comm", "train")
+    host.check_output("sh -c 'mkdir -p /srv/gpu/host/proc/4242/fd && ln -s /dev/nvidia0 /srv/gpu/host/proc/4242/fd/3'")
+    said = node.refused(**{**wanted, "gpu_driver_mig": "all-disabled"})
+    assert "the GPUs are in use by train" in said
+    assert "1g.10gb" in host.file(MIG_STATE).content_string
