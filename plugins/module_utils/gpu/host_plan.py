@@ -13,7 +13,12 @@ import hashlib
 import re
 from typing import Any
 
-from ansible_collections.mlops.onprem.plugins.module_utils.gpu import host_files, host_signing, host_versions
+from ansible_collections.mlops.onprem.plugins.module_utils.gpu import (
+    host_builds,
+    host_files,
+    host_signing,
+    host_versions,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.flavour import unfit
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_keys import plain
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_packages import OURS
@@ -215,6 +220,8 @@ class _Planner:
                 "The part mig_parted is wanted. Set gpu_driver_mig_parted_sha256 to the checksum of its file."
             )
         self._refuse_held(words)
+        arriving = dict(word.split("=", 1) for word in words if "=" in word)
+        self.refused += host_builds.refused(arriving, self.given.get("kernel_releases") or [])
         users = [process for process in self.info["processes"] if not process["daemon"]]
         if users and self._exchanges(chosen, words) and not self.own["drains"]:
             told = ", ".join(f"{process['command']} ({process['pid']})" for process in users[:5])
