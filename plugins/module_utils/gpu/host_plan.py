@@ -13,7 +13,12 @@ import hashlib
 import re
 from typing import Any
 
-from ansible_collections.mlops.onprem.plugins.module_utils.gpu import host_files, host_signing, host_versions
+from ansible_collections.mlops.onprem.plugins.module_utils.gpu import (
+    host_builds,
+    host_files,
+    host_signing,
+    host_versions,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.flavour import unfit
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_keys import plain
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_packages import OURS
@@ -88,6 +93,7 @@ class _Planner:
         chosen = select(self.hardware, {**self.given, "available": versions})
         if isinstance(chosen, Selection):
             self._refuse_on_host(chosen, self._words(chosen, versions))
+            self.refused += host_builds.refused(versions, self._builds(chosen) if chosen.module == "dkms" else [])
         return self._result(chosen, versions)
 
     # The selection
@@ -182,6 +188,14 @@ class _Planner:
             if module.get("version") != chosen.version or module.get("flavour") != chosen.flavour:
                 found.append(release)
         return found
+
+    def _trial(self, chosen: Selection, words: list[str]) -> dict[str, list[str]]:
+        """`packages` whose module can be built before they are installed, and the `headers` that this needs, as words for apt."""
+        parts = {package.name: package.part for package in [*chosen.headers, *chosen.packages]}
+        found: dict[str, list[str]] = {"kernel_module": [], "headers": []}
+        for word in words if chosen.module == "dkms" and self._builds(chosen) else []:
+            found.get(parts.get(word.partition("=")[0], ""), []).append(word)
+        return {"packages": found["kernel_module"], "headers": found["headers"]}
 
     # Why not
 
@@ -309,6 +323,7 @@ class _Planner:
             "notes": [*self.notes, *chosen.notes],
             "chosen": as_data(outcome, UNVERIFIED),
             "known": known,
+            "trial": self._trial(chosen, words),
             "differs": bool(chosen.vendor) and bool(reasons),
             "reasons": reasons,
             "sources": [path for path in files if path.endswith(".sources")],
