@@ -93,7 +93,6 @@ class _Planner:
         chosen = select(self.hardware, {**self.given, "available": versions})
         if isinstance(chosen, Selection):
             self._refuse_on_host(chosen, self._words(chosen, versions))
-            self.refused += host_builds.refused(versions, self._builds(chosen) if chosen.module == "dkms" else [])
         return self._result(chosen, versions)
 
     # The selection
@@ -189,14 +188,6 @@ class _Planner:
                 found.append(release)
         return found
 
-    def _trial(self, chosen: Selection, words: list[str]) -> dict[str, list[str]]:
-        """`packages` whose module can be built before they are installed, and the `headers` that this needs, as words for apt."""
-        parts = {package.name: package.part for package in [*chosen.headers, *chosen.packages]}
-        found: dict[str, list[str]] = {"kernel_module": [], "headers": []}
-        for word in words if chosen.module == "dkms" and self._builds(chosen) else []:
-            found.get(parts.get(word.partition("=")[0], ""), []).append(word)
-        return {"packages": found["kernel_module"], "headers": found["headers"]}
-
     # Why not
 
     def _refuse_on_host(self, chosen: Selection, words: list[str]) -> None:
@@ -229,6 +220,8 @@ class _Planner:
                 "The part mig_parted is wanted. Set gpu_driver_mig_parted_sha256 to the checksum of its file."
             )
         self._refuse_held(words)
+        arriving = dict(word.split("=", 1) for word in words if "=" in word)
+        self.refused += host_builds.refused(arriving, self.given.get("kernel_releases") or [])
         users = [process for process in self.info["processes"] if not process["daemon"]]
         if users and self._exchanges(chosen, words) and not self.own["drains"]:
             told = ", ".join(f"{process['command']} ({process['pid']})" for process in users[:5])
@@ -323,7 +316,6 @@ class _Planner:
             "notes": [*self.notes, *chosen.notes],
             "chosen": as_data(outcome, UNVERIFIED),
             "known": known,
-            "trial": self._trial(chosen, words),
             "differs": bool(chosen.vendor) and bool(reasons),
             "reasons": reasons,
             "sources": [path for path in files if path.endswith(".sources")],

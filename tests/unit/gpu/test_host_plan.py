@@ -55,15 +55,6 @@ def test_the_newest_of_the_branch_with_versions_in_every_word():
     assert not found["exchanges"]
 
 
-def test_the_module_is_built_before_its_package_is_installed():
-    host = hopper()
-    found = plan(with_sources(host, {}, seen(host, {})))
-    assert found["trial"] == {
-        "packages": [f"nvidia-kernel-open-dkms={LATER}"],
-        "headers": [f"linux-headers-{KERNEL}=6.1.153-1"],
-    }
-
-
 def test_a_version_that_not_all_packages_have_is_not_taken():
     host = hopper()
     there = versions(FIRST, LATER)
