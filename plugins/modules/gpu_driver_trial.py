@@ -125,7 +125,7 @@ def build(name: str, version: str, kernels: list[str], work: Path, log: Path) ->
             text = make.read_text(errors="replace") if make.is_file() else done.stdout
             log.write_text(text)
             raise Failed(
-                f"{name} {version} does not compile for the kernel {kernel}: {host_trial.complaint(text)} "
+                f"{name} {version} does not compile for the kernel {kernel}: {host_trial.complaint(text.replace(f'{make.parent}/', ''))} "
                 f"(all of it is in {log} on the host). Choose another branch, version or flavour, or boot another kernel."
             )
     archive = Path(host_trial.archive(name, version))
@@ -168,17 +168,20 @@ def main() -> None:
     folder = Path(module.params["folder"])
     folder.mkdir(mode=0o755, parents=True, exist_ok=True)
     work = folder / "trial"
-    with (folder / "trial.lock").open("w") as lock:
+    log = folder / "trial.log"
+    lock = os.open(folder, os.O_RDONLY)
+    try:
         # A lost run's build may go on here for minutes.
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(work, ignore_errors=True)
+        log.unlink(missing_ok=True)
         work.mkdir(mode=0o700)
-        try:
-            built, archives = trial(module.params, work, folder / "trial.log")
-        except Failed as error:
-            module.fail_json(msg=f"{error} {UNTOUCHED}")
-        finally:
-            shutil.rmtree(work, ignore_errors=True)
+        built, archives = trial(module.params, work, log)
+    except Failed as error:
+        module.fail_json(msg=f"{error} {UNTOUCHED}")
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(lock)
     module.exit_json(changed=bool(archives), built=built, archives=archives)
 
 
