@@ -40,7 +40,7 @@ masked=(
 # Drivers that no emulated machine has; most of the kernel package's size.
 drivers=(drivers/{gpu,media,net/wireless,net/ethernet,staging,infiniband,isdn,usb,iio,hwmon,comedi,bluetooth} sound)
 # But nouveau, and what it needs.
-gpu_drivers=(drivers/gpu/drm/{'drm*.ko*','nouveau/*','ttm/*','display/*','scheduler/*'} 'drivers/media/cec/*')
+gpu_drivers=(drivers/gpu/drm/{'drm*.ko*','nouveau/*','ttm/*','display/*','scheduler/*'} drivers/media/{'cec/*','rc/rc-core*'})
 case $kind in
   '') packages+=("${storage_packages[@]}") ;;
   gpu)
