@@ -39,6 +39,11 @@ options:
     type: list
     elements: str
     default: []
+  remove_unneeded:
+    description: Names of packages that go as well, unless something else would have to go with them.
+    type: list
+    elements: str
+    default: []
   purge:
     description: Whether configuration files of what is removed go, too.
     type: bool
@@ -126,7 +131,7 @@ class Apt:
     def __init__(self, module: AnsibleModule, folder: str) -> None:
         self.module, self.folder = module, folder
         params = module.params
-        self.words = [*params["install"], *(f"{name}-" for name in params["remove"])]
+        self.remove = [*params["remove"], *params["remove_unneeded"]]
         # Links, so that other pins of the host count as they do otherwise.
         own = Path(params["preferences_path"])
         for path in sorted(PREFERENCES.glob("*")) if PREFERENCES.is_dir() else []:
@@ -137,7 +142,7 @@ class Apt:
         # apt reads the lists as another user.
         Path(folder).chmod(0o755)
 
-    def run(self, *options: str, words: bool = True) -> subprocess.CompletedProcess[str]:
+    def run(self, *options: str) -> subprocess.CompletedProcess[str]:
         params = self.module.params
         command = [
             *("apt-get", "--yes", "--no-install-recommends", "--allow-downgrades", "--allow-change-held-packages"),
@@ -145,7 +150,7 @@ class Apt:
             *("-o", "Dpkg::Options::=--force-confdef", "-o", "Dpkg::Options::=--force-confold"),
             *(["--purge"] if params["purge"] else []),
             *options,
-            *(["install", *self.words] if words else []),
+            *("install", *params["install"], *(f"{name}-" for name in self.remove)),
         ]
         return subprocess.run(
             command,
@@ -155,7 +160,13 @@ class Apt:
             text=True,
             errors="replace",
             check=False,
-            env={**os.environ, "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive", "APT_LISTCHANGES_FRONTEND": "none"},
+            env={
+                **os.environ,
+                "LC_ALL": "C",
+                "DEBIAN_FRONTEND": "noninteractive",
+                "APT_LISTCHANGES_FRONTEND": "none",
+                "NEEDRESTART_SUSPEND": "1",
+            },
         )
 
 
@@ -168,6 +179,10 @@ def held(own: list[str]) -> list[str]:
 def simulate(module: AnsibleModule, apt: Apt) -> host_transaction.Changes:
     """What apt would do. Ends the module where it must not."""
     done = apt.run("--simulate")
+    if set(host_transaction.parse(done.stdout).removed) - set(apt.remove):
+        # Compilers, for example, that somebody else needs by now.
+        apt.remove = list(module.params["remove"])
+        done = apt.run("--simulate")
     if done.returncode != 0:
         module.fail_json(
             msg=f"apt cannot install {', '.join(module.params['install']) or 'nothing'}: {host_transaction.complaint(done.stdout)} "
@@ -175,7 +190,7 @@ def simulate(module: AnsibleModule, apt: Apt) -> host_transaction.Changes:
         )
     changes = host_transaction.parse(done.stdout)
     names = [word.partition("=")[0] for word in module.params["install"]]
-    problems = host_transaction.judge(changes, names, module.params["remove"], held(module.params["own_holds"]))
+    problems = host_transaction.judge(changes, names, apt.remove, held(module.params["own_holds"]))
     if problems:
         module.fail_json(msg=f"{' '.join(problems)} Nothing was installed or removed.", lines=changes.lines())
     return changes
@@ -274,6 +289,7 @@ def main() -> None:
             "stage": {"type": "str", "choices": ["fetch", "install"], "required": True},
             "install": names,
             "remove": names,
+            "remove_unneeded": names,
             "purge": {"type": "bool", "default": False},
             "hold": names,
             "own_holds": names,

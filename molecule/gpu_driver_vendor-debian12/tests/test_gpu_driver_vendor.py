@@ -31,11 +31,9 @@ def base(host, scenario):
     packages = scenario.packages()
     if packages.get("nvidia-driver-cuda") != FIRST or "nvidia-kernel-open-dkms" not in packages:
         names = ["nvidia-driver-cuda", "nvidia-persistenced", "nvidia-kernel-open-dkms", "libcuda1"]
-        words = [f"{name}={FIRST}" for name in names] + [
-            "nvidia-driver-pinning-580",
-            "nvidia-kernel-dkms-",
-            "nvidia-driver-pinning-595-",
-        ]
+        others = [name for name in packages if "pinning" in name or name == "nvidia-kernel-dkms"]
+        others = [f"{name}-" for name in others if name != "nvidia-driver-pinning-580"]
+        words = [*(f"{name}={FIRST}" for name in names), "nvidia-driver-pinning-580", *others]
         host.check_output(f"sed -i 's/^Pin: .*/Pin: version {FIRST[:-2]}-*/' {PREFERENCES}")
         host.check_output(
             f"apt-get -qq --yes --allow-downgrades --allow-change-held-packages install {' '.join(words)}"

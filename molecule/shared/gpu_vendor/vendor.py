@@ -117,19 +117,23 @@ def program(name: str) -> str:
 
 
 def kernel_module(version: str, flavour: str) -> Package:
-    """The DKMS package: its modules are put where DKMS would, for each kernel whose headers are there."""
+    """The DKMS package of NVIDIA."""
     mine, other = "nvidia-kernel-open-dkms", "nvidia-kernel-dkms"
     if flavour == "proprietary":
         mine, other = other, mine
-    place = f"/usr/share/gpu-vendor/{mine}.ko"
-    package = Package(mine, f"{version}-1", Conflicts=other)
-    package.file(place, module(version, flavour, KERNEL))
+    return with_module(Package(mine, f"{version}-1", Conflicts=other), "nvidia", module(version, flavour, KERNEL))
+
+
+def with_module(package: Package, name: str, content: bytes) -> Package:
+    """The module is put where DKMS would put it, for each kernel whose headers are there."""
+    place = f"/usr/share/gpu-vendor/{package.name}.ko"
+    package.file(place, content)
     package.script(
         "postinst",
         f"for kernel in /lib/modules/*/build; do\n  folder=${{kernel%/build}}/updates/dkms\n  mkdir -p $folder\n"
-        f"  cp {place} $folder/nvidia.ko\ndone",
+        f"  cp {place} $folder/{name}.ko\ndone",
     )
-    return package.script("prerm", "rm -f /lib/modules/*/updates/dkms/nvidia.ko")
+    return package.script("prerm", f"rm -f /lib/modules/*/updates/dkms/{name}.ko")
 
 
 def driver(version: str) -> list[Package]:
@@ -285,7 +289,8 @@ def main() -> None:
     publish(root, home)
     shutil.copy(folder / "key.asc", folder / "container-toolkit/gpgkey")
     root = folder / "amd/amdgpu/31.40.1/ubuntu"
-    Package("amdgpu-dkms", "1:6.16.6.31400100-1").build(root)
+    amdgpu = Package("amdgpu-dkms", "1:6.16.6.31400100-1")
+    with_module(amdgpu, "amdgpu", module("6.16.6", "open", KERNEL)).build(root)
     publish(root, home, "jammy")
     (folder / "amd/rocm").mkdir(parents=True)
     shutil.copy(folder / "key.asc", folder / "amd/rocm/rocm.gpg.key")

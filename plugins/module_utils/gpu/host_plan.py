@@ -13,12 +13,17 @@ import hashlib
 import re
 from typing import Any
 
-from ansible_collections.mlops.onprem.plugins.module_utils.gpu import host_files, host_signing, host_versions
+from ansible_collections.mlops.onprem.plugins.module_utils.gpu import (
+    host_builds,
+    host_files,
+    host_signing,
+    host_versions,
+)
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.flavour import unfit
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_keys import plain
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_packages import OURS
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.options import OPTIONS
-from ansible_collections.mlops.onprem.plugins.module_utils.gpu.records import Refusal, Result, Selection, as_data
+from ansible_collections.mlops.onprem.plugins.module_utils.gpu.records import CORE, Refusal, Result, Selection, as_data
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.selection import select
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.unverified import UNVERIFIED
 
@@ -174,12 +179,17 @@ class _Planner:
 
     def _builds(self, chosen: Selection) -> list[str]:
         """Kernels that have no module of this version and flavour."""
-        if not self.host or chosen.module not in ("dkms", "precompiled") or chosen.vendor != "nvidia":
+        if not self.host or chosen.module not in ("dkms", "precompiled"):
             return []
         found = []
         for release in self.given.get("kernel_releases") or []:
             module = self.info["modules"].get(release) or {}
-            if module.get("version") != chosen.version or module.get("flavour") != chosen.flavour:
+            if chosen.vendor == "amd":
+                # AMD's version is ROCm's; what matters is that the module is not the kernel's own.
+                right = module.get("name") == "amdgpu"
+            else:
+                right = module.get("version") == chosen.version and module.get("flavour") == chosen.flavour
+            if not right:
                 found.append(release)
         return found
 
@@ -215,6 +225,8 @@ class _Planner:
                 "The part mig_parted is wanted. Set gpu_driver_mig_parted_sha256 to the checksum of its file."
             )
         self._refuse_held(words)
+        arriving = dict(word.split("=", 1) for word in words if "=" in word)
+        self.refused += host_builds.refused(arriving, self.given.get("kernel_releases") or [])
         users = [process for process in self.info["processes"] if not process["daemon"]]
         if users and self._exchanges(chosen, words) and not self.own["drains"]:
             told = ", ".join(f"{process['command']} ({process['pid']})" for process in users[:5])
@@ -256,7 +268,7 @@ class _Planner:
     def _exchanges(self, chosen: Selection, words: list[str]) -> bool:
         """Whether a driver that is there becomes another."""
         there = self.info["packages"]
-        core = [package.name for package in chosen.packages if package.same_version]
+        core = [package.name for package in chosen.packages if package.same_version or package.part in CORE]
         changed = [word.partition("=")[0] for word in words]
         return any(name in there and name in changed for name in core) or (
             bool(self.installed.flavour) and any(name in there and "dkms" in name for name in chosen.remove)
@@ -270,13 +282,16 @@ class _Planner:
             self.refused.insert(0, _sentence(outcome))
         known = bool(versions)
         texts = host_files.texts(chosen, self.info["distribution"], self.host) if chosen.vendor else {}
+        record = self.info["record"] or {}
+        if chosen.vendor:
+            # What an earlier run wrote and this one does not want.
+            texts.update({path: None for path in record.get("files") or [] if path not in texts})
         if not known:
             # Which version it is going to be is not known yet.
             texts.pop(host_files.PREFERENCES, None)
         words = self._words(chosen, versions) if known else []
         removals = self._removals(chosen) if chosen.vendor else []
         moved = [entry["file"] for entry in self.info["sources"]] if chosen.repositories else []
-        record = self.info["record"] or {}
         holds = [name for name in chosen.hold if name not in self.info["held"]]
         files = {path: text for path, text in texts.items() if self._differs(path, text)}
         keys = self._keys(chosen)

@@ -110,6 +110,8 @@ def look(hardware: Tree, system: Tree, wanted: dict[str, Any], ask: Ask) -> dict
     modules = host_kernel.modules(system, ask)
     loaded = host_kernel.loaded(hardware)
     nouveau = host_nouveau.read(hardware, system)
+    noted = record(system)
+    made = {name: list((noted or {}).get(name) or []) for name in ("files", "packages")}
     found: dict[str, Any] = {
         "container": machine.container(hardware) not in (None, "none"),
         "kernel": {
@@ -128,11 +130,11 @@ def look(hardware: Tree, system: Tree, wanted: dict[str, Any], ask: Ask) -> dict
         "processes": host_use.read(hardware) if loaded else [],
         "dkms": host_kernel.dkms(system),
         "units": units(wanted["units"], ask),
-        "files": files(system, wanted["files"]),
+        "files": files(system, list(dict.fromkeys([*wanted["files"], *made["files"]]))),
         "key_files": keys(system, wanted["key_files"]),
-        "record": record(system),
+        "record": noted,
         "parts": parts_host_look.look(system.root, wanted.get("users", [])),
-        **host_packages.read(system, wanted["packages"], ask),
+        **host_packages.read(system, [*wanted["packages"], *made["packages"]], ask),
         **host_sources.read(system, wanted["repositories"]),
     }
     built = modules.get(release or "", {}).get("version")

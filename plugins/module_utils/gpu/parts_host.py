@@ -176,6 +176,7 @@ def _toolkit(plan: Plan, chosen: dict[str, Any], look: dict[str, Any], wanted: A
     # Links in /dev/char, for containers that are started from now on: without them, they lose their GPUs when systemd
     # reads its units again.
     rule = 'ACTION=="add", DEVPATH=="/bus/pci/drivers/nvidia", RUN+="/usr/bin/nvidia-ctk system create-dev-char-symlinks --create-all"'
+    plan.directories.append({"path": UDEV.rsplit("/", 1)[0]})
     plan.file(UDEV, units.HEAD + rule + "\n")
     if now and look.get("unlinked"):
         plan.apply.append("links")

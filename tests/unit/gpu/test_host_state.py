@@ -333,10 +333,17 @@ def test_the_driver_that_is_installed(packages, version, flavour):
 
 
 def test_one_look_tells_all_and_survives_an_empty_machine(tmp_path):
-    wanted = {"packages": [], "units": ["x.service"], "files": ["/etc/x"], "key_files": ["/k"], "repositories": []}
+    wanted = {
+        "packages": [],
+        "units": ["x.service"],
+        "files": ["/etc/x"],
+        "key_files": ["/k"],
+        "repositories": [],
+        "users": [],
+    }
     (tmp_path / "usr").mkdir()
     found = host_state.look(Tree(str(tmp_path)), Tree(str(tmp_path)), wanted, silent)
-    assert found["kernel"] == {"running": None, "installed": [], "headers": [], "next": None}
+    assert found["kernel"] == {"running": None, "installed": [], "headers": [], "next": None, "boot_id": None}
     assert (found["files"], found["key_files"], found["units"]) == ({"/etc/x": None}, {"/k": None}, {})
     assert found["free_bytes"]["/usr"] > 0
     assert found["free_bytes"]["/var"] is None
