@@ -129,6 +129,9 @@ def test_a_host_without_the_gpu_skips_its_daemons(host, node):
     assert node.property("nvidia-persistenced.service", "Result") == "exec-condition"
     assert not host.service("nvidia-persistenced.service").is_running
     assert "nvidia-persistenced" not in host.check_output("systemctl --failed --plain --no-legend")
+    node.gpus()
+    host.check_output("systemctl start nvidia-persistenced.service")
+    assert host.service("nvidia-persistenced.service").is_running
 
 
 @pytest.fixture
