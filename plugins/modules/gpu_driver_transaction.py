@@ -176,6 +176,12 @@ def held(own: list[str]) -> list[str]:
     return [name for name in done.stdout.split() if name not in own]
 
 
+def half_done() -> bool:
+    """Whether an interrupted run left packages that are not configured."""
+    done = subprocess.run(["dpkg", "--audit"], stdout=subprocess.PIPE, text=True, check=False)
+    return bool(done.stdout.strip())
+
+
 def simulate(module: AnsibleModule, apt: Apt) -> host_transaction.Changes:
     """What apt would do. Ends the module where it must not."""
     done = apt.run("--simulate")
@@ -270,7 +276,7 @@ def do(module: AnsibleModule, apt: Apt, changes: host_transaction.Changes) -> No
         refuse_users(module)
     if module.params["record"]:
         note(module, changes)
-    if changes.any:
+    if changes.any or half_done():
         done = without_services(apt)
         if done.returncode != 0:
             module.fail_json(
@@ -306,6 +312,7 @@ def main() -> None:
         apt = Apt(module, folder)
         changes = simulate(module, apt)
         holds = [name for name in module.params["hold"] if name not in held([])]
+        mends = half_done()
         if module.params["stage"] == "install" and not module.check_mode:
             do(module, apt, changes)
         elif changes.any and not module.check_mode:
@@ -313,7 +320,7 @@ def main() -> None:
     lines = changes.lines()
     module.exit_json(
         # What is fetched lies in apt's cache, as it would by itself.
-        changed=module.params["stage"] == "install" and bool(changes.any or holds),
+        changed=module.params["stage"] == "install" and bool(changes.any or holds or mends),
         installed=changes.installed,
         upgraded={name: list(versions) for name, versions in changes.changed.items()},
         removed=changes.removed,

@@ -21,6 +21,8 @@ H100 = "pci:v000010DEd00002330sv000010DEsd000016C1bc03sc02i00"
 @pytest.fixture(scope="module")
 def machine(rack: Rack) -> Machine:
     machine = rack.machine("gpu", memory_mib=2048)
+    # What it does is one thing after the other: a second processor would only wait.
+    machine.processors = 1
     machine.initramfs = machine.image.initramfs
     return machine.start()
 

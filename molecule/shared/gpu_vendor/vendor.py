@@ -5,6 +5,7 @@
 Runs in the test's container as root. Nothing in the packages is a driver: a kernel module is an ELF file with the fields that
 modinfo shows and no code, and programs are scripts that say what they were called with. Below FOLDER:
 
+    distribution                                  flat, for what the host's own sources would have
     cuda/debian12/x86_64, cuda/debian13/x86_64    NVIDIA's flat repository of the driver
     container-toolkit/stable/deb/amd64            NVIDIA's flat repository of the container toolkit
     amd/amdgpu/31.40.1/ubuntu, rocm/debian12      AMD's repositories, with suites
@@ -177,7 +178,7 @@ def smi(version: str) -> str:
 
 
 def others() -> list[Package]:
-    """What the same repository has beside the driver, and what a Debian would have."""
+    """What the same repository has beside the driver."""
     found = [
         Package("nvlsm", "2025.06.11-1"),
         Package("cuda-keyring", "1.1-1")
@@ -186,12 +187,7 @@ def others() -> list[Package]:
             "deb [signed-by=/usr/share/keyrings/cuda-archive-keyring.gpg] http://127.0.0.1:8090/cuda/debian12/x86_64/ /\n",
         )
         .file("/usr/share/keyrings/cuda-archive-keyring.gpg", "an older key\n"),
-        Package("site-tool", "1.0"),
-        Package(f"linux-image-{OTHER_KERNEL}", "6.1.999-1"),
     ]
-    for release in (KERNEL, OTHER_KERNEL):
-        headers = Package(f"linux-headers-{release}", "6.1.153-1")
-        found.append(headers.file(f"/lib/modules/{release}/build/Makefile", "# stand-in\n"))
     for major in ("12", "13"):
         dcgm = Package(f"datacenter-gpu-manager-4-cuda{major}", f"1:{DCGM}-1", "datacenter-gpu-manager-4-core")
         found.append(dcgm)
@@ -200,6 +196,15 @@ def others() -> list[Package]:
         "/lib/systemd/system/nvidia-dcgm.service", UNIT.format("nvidia-dcgm")
     )
     return [*found, core, Package("datacenter-gpu-manager", "1:3.3.9")]
+
+
+def distribution() -> list[Package]:
+    """What the host's own sources would have: a kernel with its headers, another kernel, and a tool of the site."""
+    found = [Package("site-tool", "1.0"), Package(f"linux-image-{OTHER_KERNEL}", "6.1.999-1")]
+    for release in (KERNEL, OTHER_KERNEL):
+        headers = Package(f"linux-headers-{release}", "6.1.153-1")
+        found.append(headers.file(f"/lib/modules/{release}/build/Makefile", "# stand-in\n"))
+    return found
 
 
 def toolkit() -> list[Package]:
@@ -283,6 +288,10 @@ def main() -> None:
     if not first:
         return
     (folder / "cuda/debian13").symlink_to("debian12")
+    root = folder / "distribution"
+    for package in distribution():
+        package.build(root)
+    publish(root, home)
     root = folder / "container-toolkit/stable/deb/amd64"
     for package in toolkit():
         package.build(root)
