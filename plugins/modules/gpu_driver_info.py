@@ -75,7 +75,7 @@ kernel:
   type: dict
   returned: always
 modules:
-  description: By kernel, the driver's module with C(name), C(path), C(version), C(license), C(flavour), C(sig_key), C(signer), C(vermagic).
+  description: By kernel, the driver's module with C(name), C(path), C(version), C(license), C(flavour), C(sig_key), C(signer), C(vermagic), C(names).
   type: dict
   returned: always
 loaded:

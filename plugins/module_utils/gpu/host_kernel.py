@@ -70,25 +70,35 @@ def _paths(system: Tree, release: str) -> list[str]:
 
 
 def modules(system: Tree, ask: Ask) -> dict[str, dict[str, Any]]:
-    """By kernel: version, licence, flavour, key and place of the driver's module; with several, that which is found first."""
+    """By kernel: name, version, licence, flavour, key and place of the driver's module, and the `names` of all of them.
+
+    With several, it is NVIDIA's that is found first.
+    """
     found: dict[str, dict[str, Any]] = {}
     for release in system.names(MODULES):
-        for path in _paths(system, release):
-            answer = ask(["modinfo", path])
-            fields = parse_modinfo(answer.output) if answer.code == 0 else {}
-            if release not in found and fields:
-                name = path.rsplit("/", 1)[-1].split(".ko")[0]
-                found[release] = {
-                    "name": name,
-                    "path": path,
-                    "version": fields.get("version"),
-                    "license": fields.get("license"),
-                    "flavour": None if name == "amdgpu" else flavour(fields.get("license", "")),
-                    "sig_key": fields.get("sig_key"),
-                    "signer": fields.get("signer"),
-                    "vermagic": fields.get("vermagic", "").split(" ")[0] or None,
-                }
+        told = [record for record in (_module(path, ask) for path in _paths(system, release)) if record]
+        told.sort(key=lambda record: record["name"] == "amdgpu")
+        if told:
+            found[release] = {**told[0], "names": [record["name"] for record in told]}
     return found
+
+
+def _module(path: str, ask: Ask) -> dict[str, Any] | None:
+    answer = ask(["modinfo", path])
+    fields = parse_modinfo(answer.output) if answer.code == 0 else {}
+    if not fields:
+        return None
+    name = path.rsplit("/", 1)[-1].split(".ko")[0]
+    return {
+        "name": name,
+        "path": path,
+        "version": fields.get("version"),
+        "license": fields.get("license"),
+        "flavour": None if name == "amdgpu" else flavour(fields.get("license", "")),
+        "sig_key": fields.get("sig_key"),
+        "signer": fields.get("signer"),
+        "vermagic": fields.get("vermagic", "").split(" ")[0] or None,
+    }
 
 
 def loaded(hardware: Tree) -> dict[str, Any] | None:

@@ -186,7 +186,7 @@ class _Planner:
             module = self.info["modules"].get(release) or {}
             if chosen.vendor == "amd":
                 # AMD's version is ROCm's; what matters is that the module is not the kernel's own.
-                right = module.get("name") == "amdgpu"
+                right = "amdgpu" in module.get("names", [])
             else:
                 right = module.get("version") == chosen.version and module.get("flavour") == chosen.flavour
             if not right:

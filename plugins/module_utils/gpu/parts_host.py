@@ -24,6 +24,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.gpu.parts_host_look i
     IMEX_NODES,
     ROCM_LIBRARIES,
     STATE,
+    UDEV,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.parts_host_versions import numbers
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.records import Refusal
@@ -34,7 +35,6 @@ CDI_07 = {"docker": (26, 1), "podman": (5, 1), "containerd": (1, 7, 16)}
 OLD_CDI = "no-additional-gids-for-device-nodes"
 # The first toolkit that keeps the CDI specification up to date by itself.
 CDI_REFRESH_FIRST = (1, 18)
-UDEV = "/etc/udev/rules.d/71-mlops-onprem-gpu.rules"
 # mig-parted's hooks write override.conf with a layout alone whenever one is applied by hand; later names win.
 MIG_DROP_IN = f"{units.folder(units.MIG)}/zz-{units.NAME}"
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
@@ -291,7 +291,8 @@ def undo(look: dict[str, Any]) -> dict[str, Any]:
     text = docker.without(look["docker"]["config"])
     if text is not None:
         files.append({"path": docker.PATH, "content": text, **_owner(look["docker"])})
-    return {"files": files, "apply": [] if text is None else ["docker"]}
+    # What others brought and run, without a file of this role, is theirs.
+    return {"files": files, "stopped": list(look["configured"]), "apply": [] if text is None else ["docker"]}
 
 
 def plan(

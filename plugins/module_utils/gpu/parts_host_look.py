@@ -23,6 +23,7 @@ CONTAINERD = "/etc/containerd/config.toml"
 CONTAINERD_DROP_IN = "/etc/containerd/conf.d/99-nvidia.toml"
 IMEX_NODES = "/etc/nvidia-imex/nodes_config.cfg"
 ROCM_LIBRARIES = "/etc/ld.so.conf.d/mlops-onprem-rocm.conf"
+UDEV = "/etc/udev/rules.d/71-mlops-onprem-gpu.rules"
 CDI_DROP_IN = "/etc/systemd/system/nvidia-cdi-refresh.service.d/mlops-onprem.conf"
 _FOLDERS = ("/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin", "/bin", "/sbin")
 _VERSION = re.compile(r"(?:version |containerd \S{1,200} )v?([0-9][0-9a-zA-Z.+~-]{0,40})")
@@ -153,6 +154,15 @@ def unlinked(root: str) -> bool:
     return False
 
 
+def configured(root: str) -> list[str]:
+    """Units that have a drop-in of this role, and those of CDI where its rule for devices is there."""
+    drop_ins = under(root, "/etc/systemd/system").glob("nvidia-*.service.d/*mlops-onprem.conf")
+    found = {path.parent.name[: -len(".d")] for path in drop_ins}
+    if under(root, UDEV).exists():
+        found |= {"nvidia-cdi-refresh.service", "nvidia-cdi-refresh.path"}
+    return sorted(found)
+
+
 def look(root: str = "/", users: Sequence[str] = ()) -> dict[str, Any]:
     """All of it, as plain data. `users`: names of users that have to be known to the host."""
     return {
@@ -162,6 +172,7 @@ def look(root: str = "/", users: Sequence[str] = ()) -> dict[str, Any]:
         "mig_parted": program(root, "nvidia-mig-parted") is not None,
         # Files whose readers do not look again by themselves.
         "texts": {path: text_of(root, path)[0] for path in (IMEX_NODES, CDI_DROP_IN, ROCM_LIBRARIES)},
+        "configured": configured(root),
         "groups": groups(("render", "video")),
         "missing_users": missing_users(users),
         "unlinked": unlinked(root),

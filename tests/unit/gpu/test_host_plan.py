@@ -232,6 +232,28 @@ def test_a_key_without_a_fingerprint_is_refused():
     assert "The fingerprint of the key of amdrocm is not known." in " ".join(plan(asked, host)["refused"])
 
 
+def test_amds_module_has_to_be_the_one_of_its_package():
+    host = facts("debian12", "1002:74a1")
+    options = {"keys": {"amdrocm": {"fingerprint": "0" * 40}}}
+    there = {
+        "amdgpu-dkms": ["1:6.16.6-1"],
+        "amdrocm7.14-gfx942": ["7.14.0-1"],
+        f"linux-headers-{KERNEL}": ["6.1.153-1"],
+    }
+    first = seen(host, options, versions=there, candidates={name: found[0] for name, found in there.items()})
+    info = with_sources(host, options, first)
+    assert plan(info, host, **options)["builds"] == [KERNEL]
+    info["modules"] = {KERNEL: {"name": "nvidia", "names": ["nvidia", "amdgpu"]}}
+    assert plan(info, host, **options)["builds"] == []
+
+
+def test_files_of_an_earlier_choice_go():
+    old = "/etc/apt/sources.list.d/mlops-onprem-amdgpu.sources"
+    info = installed(hopper(), {}, record={"state": "complete", "holds": [], "files": [old]})
+    info["files"][old] = "sum"
+    assert plan(info)["files"] == {old: None}
+
+
 def test_mig_parted_needs_its_checksum():
     parts = {"mig_parted": True}
     assert "gpu_driver_mig_parted_sha256" in " ".join(plan(parts=parts)["refused"])

@@ -160,6 +160,13 @@ def test_modules_wherever_distributions_put_them(tmp_path, place, license_text, 
     assert found["path"] == f"/lib/modules/{KERNEL}/{place}"
 
 
+def test_nvidias_module_comes_before_amds(tmp_path):
+    for name in ("amdgpu.ko", "nvidia.ko"):
+        put(tmp_path, f"lib/modules/{KERNEL}/updates/dkms/{name}")
+    found = host_kernel.modules(Tree(str(tmp_path)), says(modinfo=MODINFO.format("NVIDIA")))[KERNEL]
+    assert (found["name"], found["names"]) == ("nvidia", ["nvidia", "amdgpu"])
+
+
 def test_a_kernel_without_a_module_and_a_host_without_modinfo(tmp_path):
     put(tmp_path, f"lib/modules/{KERNEL}/updates/dkms/zfs.ko")
     put(tmp_path, f"lib/modules/{NEWER}/updates/dkms/nvidia.ko")

@@ -27,6 +27,7 @@ def looked(**more):
         },
         "mig_parted": True,
         "texts": {},
+        "configured": [],
         "groups": {"render": [], "video": []},
         "missing_users": [],
         "unlinked": False,
@@ -513,6 +514,11 @@ def test_every_file_that_is_written_can_be_taken_back():
     written = set().union(*(own(result) for result in plans))
     gone = {file["path"] for file in plans[0]["undo"]["files"] if file["content"] is None}
     assert written == gone
+
+
+def test_only_units_with_a_file_of_this_role_are_stopped():
+    look = looked(configured=["nvidia-dcgm.service"])
+    assert plan(facts("debian12", H100), look=look)["undo"]["stopped"] == ["nvidia-dcgm.service"]
 
 
 def test_dockers_file_is_taken_back_by_its_entry():

@@ -11,6 +11,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.gpu import parts_host
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.parts_host_docker import merge, without
 from ansible_collections.mlops.onprem.plugins.module_utils.gpu.parts_host_versions import numbers
 
+from .test_parts_host import mig as mig_plan
+
 
 def put(root, path, text, mode=0o644):
     place = root / path.lstrip("/")
@@ -99,6 +101,16 @@ def test_what_waits_for_a_restart(tmp_path):
         put(tmp_path, f"{reader.STATE}/restart-{name}", "")
     put(tmp_path, f"{reader.STATE}/driver.json", "{}")
     assert reader.look(str(tmp_path))["pending"] == ["docker", "imex"]
+
+
+def test_units_that_are_this_roles(tmp_path):
+    """By the files that the plan writes, whichever units it has."""
+    assert reader.configured(str(tmp_path)) == []
+    put(tmp_path, "/etc/systemd/system/nvidia-nvsm.service.d/site.conf", "")
+    result = mig_plan()
+    for file in result["files"]:
+        put(tmp_path, file["path"], file["content"])
+    assert set(reader.configured(str(tmp_path))) == {*result["units"], *result["enabled"]}
 
 
 def test_groups_and_users_of_this_host():
