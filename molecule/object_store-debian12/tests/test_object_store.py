@@ -12,6 +12,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -19,6 +20,10 @@ import pytest
 from client import PORT, Store, s3, shell
 
 SCENARIO = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(SCENARIO.parents[1] / "tests/lab"))
+
+from counting import executions  # noqa: E402
+
 CONVERGE = SCENARIO / "converge.yml"
 SERVICES = ("master", "volume", "filer", "s3")
 TLS = "/etc/mlops-onprem/tls"
@@ -110,7 +115,7 @@ def foreign(host):
     shutil.rmtree(work)
 
 
-def play(host, *more):
+def play(host, *more, callback="default"):
     """The role again, from the controller, with other input."""
     command = ["ansible-playbook", "-i", host.backend.ansible_runner.inventory_file, CONVERGE, *more]
     environment = {
@@ -118,10 +123,13 @@ def play(host, *more):
         "ANSIBLE_INJECT_FACT_VARS": "false",
         "ANSIBLE_PIPELINING": "true",
         "ANSIBLE_NOCOLOR": "1",
+        "ANSIBLE_STDOUT_CALLBACK": callback,
     }
     result = subprocess.run(
         [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
     )
+    if callback != "default":
+        return result.returncode, result.stdout
     # Long messages are wrapped; the tests look for phrases.
     return result.returncode, " ".join((result.stdout + result.stderr).replace("''", "'").split())
 
@@ -368,6 +376,15 @@ def test_another_list_of_files_is_refused(host):
     assert code != 0
     assert "keeps its list of files on this host" in text and "Nothing was changed" in text
     assert "canary-of-the-test" not in text
+    assert invocations(host) == before
+
+
+def test_a_run_that_changes_nothing_costs_little_and_restarts_nothing(host):
+    before = invocations(host)
+    code, text = play(host, callback="ansible.posix.json")
+    assert code == 0, text[-2000:]
+    # 13 on the host, and 3 looks at secrets and the site CA on the controller.
+    assert executions(text) == {"object-store-debian12": 16}
     assert invocations(host) == before
 
 
