@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """Wait until a service of the store answers: seaweedfs-ready.py URL SECONDS.
 
 Ends with 0 in any case, since a unit calls it after its start: a store whose other hosts are still to come is no reason to stop
