@@ -260,6 +260,93 @@ def test_a_user_sees_only_what_was_granted(registry):
     assert registry.ask("DELETE", "/api/2.0/mlflow/registered-models/delete", {"name": "private"}, **bob)[0] == 403
 
 
+def listed(registry):
+    """Users by name, with their rights by what these are about."""
+    users = json.loads(registry.ask("GET", "/api/2.0/mlflow/users/list")[1])["users"]
+    return {
+        user["username"]: {
+            (right["resource_type"], right["resource_pattern"]): right["permission"]
+            for role in user["roles"]
+            for right in role["permissions"]
+        }
+        for user in users
+    }
+
+
+def secret_of(host, user):
+    inventory = Path(host.backend.ansible_runner.inventory_file).resolve()
+    path = (inventory if inventory.is_dir() else inventory.parent) / f".mlops/secrets/model_registry_user_{user}"
+    assert path.stat().st_mode & 0o777 == 0o600
+    return path.read_text().strip()
+
+
+def test_listed_users_get_their_rights_and_keep_what_they_made(host, registry):
+    """One play of the role: with a check first, and a user, an experiment and a model that came after the scenario's own run."""
+    for path in ("experiments/create", "registered-models/create"):
+        name = "fraud-training" if "experiments" in path else "fraud"
+        assert registry.ask("POST", f"/api/2.0/mlflow/{path}", {"name": name})[0] in (200, 400)
+    found = json.loads(registry.ask("GET", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=fraud-training")[1])
+    number = found["experiment"]["experiment_id"]
+    assert registry.ask("PUT", f"{ARTIFACTS}/{number}/models/m-1/artifacts/model.bin", "weights")[0] == 200
+    alice = {"user": "alice", "password": secret_of(host, "alice")}
+    carol = {"user": "carol", "password": "the first one of hers"}
+    # As the scenario's own run left it, also when this test runs a second time.
+    registry.ask("PATCH", "/api/2.0/mlflow/users/update-password", {"username": "carol", "password": carol["password"]})
+    roles = json.loads(registry.ask("GET", "/api/3.0/mlflow/roles/list")[1])["roles"]
+    for right in next(role for role in roles if role["name"] == "scoring")["permissions"]:
+        if right["resource_type"] == "experiment":
+            registry.ask("DELETE", "/api/3.0/mlflow/roles/permissions/remove", {"role_permission_id": right["id"]})
+    # Carol makes a model of her own and chooses her own password; somebody is made by hand.
+    assert registry.ask("POST", "/api/2.0/mlflow/registered-models/create", {"name": "carols"}, **carol)[0] in (
+        200,
+        400,
+    )
+    change = {"username": "carol", "current_password": carol["password"], "password": "carol's own choice"}
+    assert (
+        registry.ask("PATCH", "/api/2.0/mlflow/users/update-password", change, **{**carol, "user": "carol"})[0] == 200
+    )
+    carol["password"] = change["password"]
+    by_hand = {"username": "by-hand", "password": "a long enough one"}
+    assert registry.ask("POST", "/api/2.0/mlflow/users/create", by_hand)[0] == 200
+    model, artifact = (
+        "/api/2.0/mlflow/registered-models/get?name=fraud",
+        f"{ARTIFACTS}/{number}/models/m-1/artifacts/model.bin",
+    )
+    assert registry.ask("GET", model, **alice)[0] == 200
+    # The experiment was not there when the scenario gave the rights: its name waits.
+    assert registry.ask("GET", artifact, **alice)[0] == 403
+    change = '{"model_registry_users_purge": true, "model_registry_users_rotate": ["alice"]}'
+    before = listed(registry)
+
+    code, text = play(host, "--check", "--diff", "-e", change)
+    assert code == 0, text[-2000:]
+    for step in (
+        "set the password of user alice",
+        "remove user by-hand",
+        "add READ on experiment fraud-training to role scoring",
+    ):
+        assert step in text, step
+    assert listed(registry) == before and registry.search(**alice)[0] == 200
+    assert secret_of(host, "alice") == alice["password"]
+
+    code, text = play(host, "--diff", "-vv", "-e", change)
+    assert code == 0, text[-2000:]
+    new = {**alice, "password": secret_of(host, "alice")}
+    assert new["password"] != alice["password"]
+    assert registry.search(**new)[0] == 200
+    assert not [word for word in (alice["password"], new["password"], registry.password) if word in text]
+    after = listed(registry)
+    assert set(after) == {"admin", "alice", "carol"}
+    assert after["alice"] == {("registered_model", "fraud"): "READ", ("experiment", number): "READ"}
+    # Her model is still hers, and so is her password.
+    assert after["carol"] == {("registered_model", "fraud"): "EDIT", ("registered_model", "carols"): "MANAGE"}
+    assert registry.search(**carol)[0] == 200
+    assert registry.ask("GET", artifact, **new) == (200, "weights")
+    assert registry.ask("PUT", artifact, "others", **new)[0] == 403
+    assert registry.ask("GET", artifact, **carol)[0] == 403
+    assert registry.ask("POST", "/api/2.0/mlflow/users/create", by_hand, **new)[0] == 403
+
+
 def worker_memory(host):
     """The peak since the last reset, of all processes of the service, in MiB."""
     return [
@@ -366,8 +453,18 @@ def test_kill_during_an_upload_leaves_no_artifact_and_the_service_returns(host, 
 
 
 def test_wrong_input_is_refused_all_at_once(host):
-    code, text = play(host, "-e", '{"model_registry_workers": 9, "model_registry_listen_address": "0.0.0.0"}')
+    wrong = {
+        "model_registry_workers": 9,
+        "model_registry_listen_address": "0.0.0.0",
+        "model_registry_users": [{"name": "ann", "roles": ["no-role"]}, {"name": "Ann", "password": "short-one"}],
+    }
+    code, text = play(host, "-e", json.dumps(wrong))
     assert code != 0
+    assert (
+        "the role 'no-role' is not in model_registry_roles" in text
+        and "'ann' differs in upper and lower case only" in text
+    )
+    assert "fewer than 12 characters" in text and "short-one" not in text
     assert "model_registry_workers is 9; use 1 or 2" in text
     assert "model_registry_listen_address is '0.0.0.0'" in text
     assert "Nothing was changed" in text
