@@ -198,7 +198,7 @@ def test_secrets_are_seen_nowhere(host, secrets):
     seen = shell(
         host,
         "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; systemctl cat mlflow nginx; systemctl show mlflow; journalctl --no-pager; "
-        "cat /var/log/nginx/*.log",
+        "cat /var/log/nginx/*.log /var/log/mlops-onprem-model-registry/*",
     )
     assert "mlflow server" in seen
     assert not [value for value in values if value in seen]
@@ -233,11 +233,67 @@ def test_the_schema_is_the_one_that_the_package_brings(host):
     assert heads.split() == [known["tracking"], known["auth"]]
 
 
-def test_requests_are_logged_with_the_user(host, registry):
+AUDIT = "/var/log/mlops-onprem-model-registry"
+
+
+def audited(host, word):
+    return json.loads(shell(host, f"grep {word} {AUDIT}/audit.log | tail -1"))
+
+
+def test_requests_are_logged_with_user_and_object_also_after_a_rotation(host, registry):
     registry.ask("GET", "/api/2.0/mlflow/registered-models/get?name=audit-canary")
-    line = json.loads(shell(host, "grep audit-canary /var/log/nginx/model_registry.log | tail -1"))
-    assert (line["user"], line["method"], line["status"]) == ("admin", "GET", 404)
+    line = audited(host, "audit-canary")
+    assert (line["user"], line["method"], line["status"], line["object"]) == ("admin", "GET", 404, "audit-canary")
     assert {"time", "client", "uri", "seconds", "bytes_in", "bytes_out"} <= set(line)
+    # What only the body says; and nothing else of it, such as a password.
+    about = {"password": 'canary-of-a-body", "name": "x', "username": "nobody-there"}
+    registry.ask("PATCH", "/api/2.0/mlflow/users/update-password", about)
+    shell(host, "logrotate --force /etc/logrotate.d/mlops-onprem-model-registry")
+    registry.ask(
+        "DELETE", "/api/2.0/mlflow/registered-models/delete-tag", {"name": "audit-two", "key": "canary-of-a-body"}
+    )
+    registry.ask("GET", f"{ARTIFACTS}/0/audit-three/x")
+    assert audited(host, "audit-two")["action"] == "registered-models/delete-tag"
+    assert audited(host, "audit-three")["object"] == "0/audit-three/x"
+    assert shell(host, f"stat --format='%a %G' {AUDIT} {AUDIT}/audit.log").splitlines() == [
+        "750 www-data",
+        "640 www-data",
+    ]
+    rotated = shell(host, f"cat {AUDIT}/audit.log-*")
+    assert json.loads(rotated.splitlines()[-1])["about"] == "nobody-there"
+    assert "canary-of-a-body" not in rotated + shell(host, f"cat {AUDIT}/audit.log")
+    assert not shell(host, "logrotate --debug /etc/logrotate.conf 2>&1 | grep -iE 'error|duplicate'", code=None)
+
+
+def seconds_of_refusals(registry, count):
+    """How long so many requests of one user take that the proxy answers itself."""
+    connection, received = registry.connect(20), b""
+    lines = "".join(f"{key}: {value}\r\n" for key, value in registry.headers().items())
+    begin = time.monotonic()
+    connection.sock.sendall(f"GET / HTTP/1.1\r\n{lines}\r\n".encode() * count)
+    while received.count(b"HTTP/1.1 429") < count:
+        block = connection.sock.recv(1 << 16)
+        assert block, received[-300:]
+        received += block
+    connection.close()
+    return time.monotonic() - begin
+
+
+def test_guessing_passwords_ends_and_asking_too_much_waits(host, registry):
+    answers = [registry.search(password=f"guess number {number}")[0] for number in range(14)]
+    try:
+        # A request is counted when its answer is out: the next one may be faster.
+        assert answers[:10] == [401] * 10 and answers[-2:] == [429] * 2
+        # This address is out, also with the right password; the host itself, where the role works, is not.
+        assert registry.search()[0] == 429
+        assert registry.ask("GET", "/health", user=None)[0] == 200
+        assert ask_as_the_role_does(host, registry) == "ready"
+        # 200 in a second, so 300 take a second and a half.
+        assert seconds_of_refusals(registry, 300) > 1.2
+    finally:
+        # The count is in the proxy's memory. People would wait for a minute.
+        shell(host, "systemctl restart nginx")
+    assert registry.search()[0] == 200
 
 
 def test_metrics_are_there_for_those_who_log_in(registry):
@@ -420,6 +476,88 @@ def test_a_full_disk_fails_the_upload_and_leaves_nothing_visible(host, registry)
     assert registry.search()[0] == 200
 
 
+def call(registry, path, body):
+    """A call of the API that has to be answered with yes."""
+    status, text = registry.ask("POST", f"/api/2.0/mlflow/{path}", body)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def look_for_leftovers(host, code=0):
+    shell(host, "systemctl start mlflow-housekeeping@leftovers", code=code)
+    lines = shell(host, "journalctl -u mlflow-housekeeping@leftovers --no-pager --output=cat").splitlines()
+    return json.loads([line for line in lines if line.startswith("{")][-1])
+
+
+def test_leftovers_are_reported_and_removed_only_when_asked(host, registry):
+    assert set(
+        shell(
+            host,
+            "systemctl is-active logrotate.timer mlflow-housekeeping@disk.timer mlflow-housekeeping@leftovers.timer",
+        ).split()
+    ) == {"active"}
+    experiment = call(registry, "experiments/create", {"name": f"leftovers-{time.time()}"})["experiment_id"]
+    runs = [
+        call(registry, "runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"] for _unused in range(2)
+    ]
+    model = {"experiment_id": experiment, "name": "m", "source_run_id": runs[0]}
+    model_id = call(registry, "logged-models", model)["model"]["info"]["model_id"]
+    for path in (f"{runs[0]}/artifacts/x", f"{'0' * 31}1/artifacts/x", "notes/x"):
+        assert registry.ask("PUT", f"{ARTIFACTS}/{experiment}/{path}", "x")[0] == 200
+    # A registered version points to the second run, which somebody deleted all the same.
+    registry.ask("POST", "/api/2.0/mlflow/registered-models/create", {"name": "leftovers"})
+    source = {"name": "leftovers", "source": f"mlflow-artifacts:/{experiment}/{runs[1]}/artifacts", "run_id": runs[1]}
+    version = call(registry, "model-versions/create", source)["model_version"]["version"]
+    for run in runs:
+        call(registry, "runs/delete", {"run_id": run})
+    # Forty days pass.
+    shell(
+        host,
+        f"""cd / && runuser -u mlflow -- psql -q mlflow -c "UPDATE runs SET deleted_time = 1000 WHERE run_uuid IN ('{runs[0]}', '{runs[1]}')" """
+        f"""-c "UPDATE logged_models SET last_updated_timestamp_ms = 1000 WHERE model_id = '{model_id}'" """
+        f"&& find {ROOT}/{experiment} -exec touch -d '40 days ago' {{}} +",
+    )
+    config = "/etc/mlflow/housekeeping.json"
+    try:
+        found = look_for_leftovers(host)
+        assert set(runs) <= set(found["deleted"]["runs"]) and found["deleted"]["used"] == [runs[1]]
+        assert model_id in found["deleted"]["orphan_models"]
+        assert f"{ROOT}/{experiment}/{'0' * 31}1" in [path for path, _size in found["orphan_folders"]]
+        folder = "/var/lib/prometheus/node-exporter"
+        metrics = shell(host, f"cat {folder}/mlops_model_registry_leftovers.prom")
+        assert (
+            'mlops_model_registry_leftovers{kind="used"} 1' in metrics
+            and "mlops_model_registry_housekeeping_failures 0" in metrics
+        )
+        assert "disk_alarm" in shell(
+            host, f"systemctl start mlflow-housekeeping@disk; cat {folder}/mlops_model_registry_disk.prom"
+        )
+
+        shell(host, f"""sed -i 's/"gc": "report"/"gc": "delete"/; s/"orphans": false/"orphans": true/' {config}""")
+        # Not while a version needs what gc would take.
+        found = look_for_leftovers(host, code=1)
+        assert runs[1] in found["failed"][0]
+        assert registry.ask("GET", f"/api/2.0/mlflow/runs/get?run_id={runs[0]}")[0] == 200
+        assert shell(host, f"find {ROOT}/{experiment} -name x | sort").splitlines() == [
+            f"{ROOT}/{experiment}/{runs[0]}/artifacts/x",
+            f"{ROOT}/{experiment}/notes/x",
+        ]
+        # In the same run, the logged model that nobody points to was deleted, as a person would: gc takes it a month later.
+        assert registry.ask("GET", f"/api/2.0/mlflow/logged-models/{model_id}")[0] == 404
+
+        assert (
+            registry.ask("DELETE", "/api/2.0/mlflow/model-versions/delete", {"name": "leftovers", "version": version})[
+                0
+            ]
+            == 200
+        )
+        assert look_for_leftovers(host)["failed"] == []
+        assert [registry.ask("GET", f"/api/2.0/mlflow/runs/get?run_id={run}")[0] for run in runs] == [404, 404]
+        assert shell(host, f"find {ROOT}/{experiment} -name x") == f"{ROOT}/{experiment}/notes/x"
+    finally:
+        shell(host, f"""sed -i 's/"gc": "delete"/"gc": "report"/; s/"orphans": true/"orphans": false/' {config}""")
+
+
 def test_health_says_nothing_about_the_database_and_verify_does(host, registry):
     # The unit of the cluster, too: the other one only asks it to stop.
     shell(host, "systemctl stop postgresql 'postgresql@*'")
@@ -527,7 +665,8 @@ def test_a_removal_keeps_the_data(host, registry):
         assert code == 0, text[-2000:]
         left = shell(
             host,
-            "ls -d /etc/mlflow /etc/nginx/conf.d/mlops* /etc/systemd/system/mlflow.service /etc/mlops-onprem/tls/*",
+            "ls -d /etc/mlflow /etc/nginx/conf.d/mlops* /etc/logrotate.d/mlops* /etc/systemd/system/mlflow* /etc/mlops-onprem/tls/* "
+            "/usr/local/lib/mlops-onprem/* /var/lib/prometheus/node-exporter/mlops*",
             code=None,
         )
         assert left == ""
