@@ -34,7 +34,8 @@ def base(host, scenario):
     if packages.get("nvidia-driver-cuda") != FIRST or "nvidia-kernel-open-dkms" not in packages:
         names = ["nvidia-driver-cuda", "nvidia-persistenced", "nvidia-kernel-open-dkms", "libcuda1"]
         names += [name for name in ("nvidia-fabricmanager", "libnvidia-nscq") if name in packages]
-        others = [name for name in packages if "pinning" in name or name == "nvidia-kernel-dkms"]
+        gone = ("nvidia-kernel-dkms", "linux-image-6.1.0-99-amd64")
+        others = [name for name in packages if "pinning" in name or name in gone]
         others = [f"{name}-" for name in others if name != "nvidia-driver-pinning-580"]
         words = [*(f"{name}={FIRST}" for name in names), "nvidia-driver-pinning-580", *others]
         host.check_output(f"sed -i 's/^Pin: .*/Pin: version {FIRST[:-2]}-*/' {PREFERENCES}")
