@@ -47,6 +47,7 @@ case $kind in
     packages+=("${gpu_packages[@]}")
     # It would load the driver, which takes a minute: the test does that.
     masked+=(systemd-modules-load.service)
+    # shellcheck disable=SC2034  # debian.sh writes the sources with it
     components="main contrib non-free non-free-firmware"
     ;;
   *) die "no image '$kind': there is gpu, and the one without a name" ;;

@@ -87,6 +87,11 @@ def known(pci_ids: set[str]) -> dict[str, list[dict[str, Any]]]:
     return layouts
 
 
+def _whole(value: Any) -> bool:
+    """Whether it is a whole number: `true` is one to Python, and none to people."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
 def _wrong_entry(entry: Any, count: int | None) -> str | None:
     """What is wrong with one entry of a layout; `count` GPUs are on the host, None where that is not known."""
     if not isinstance(entry, dict):
@@ -95,7 +100,7 @@ def _wrong_entry(entry: Any, count: int | None) -> str | None:
         if key not in _DEVICE_KEYS:
             return f"has the key {key!r}, {nearest(key, _DEVICE_KEYS)}"
     devices = entry.get("devices")
-    listed = isinstance(devices, list) and all(type(index) is int and index >= 0 for index in devices)
+    listed = isinstance(devices, list) and all(_whole(index) and index >= 0 for index in devices)
     if devices != "all" and not listed:
         return f"has devices {devices!r}: all, or a list of the indices of GPUs (mig-parted knows no PCI addresses)"
     if isinstance(devices, list) and count is not None and any(index >= count for index in devices):
@@ -108,7 +113,7 @@ def _wrong_entry(entry: Any, count: int | None) -> str | None:
     for name, number in profiles.items():
         if not _PROFILE.fullmatch(str(name)):
             return f"has mig-devices {name!r}: profiles are such as 1g.10gb"
-        if type(number) is not int or number < 1:
+        if not _whole(number) or number < 1:
             return f"has mig-devices {name!r}: {number!r}, and not a number of 1 or more"
     if profiles and not entry["mig-enabled"]:
         return "has mig-devices, and mig-enabled is false"

@@ -34,6 +34,8 @@ from ansible_collections.mlops.onprem.plugins.module_utils.hardware.tree import 
 
 # A card that is asked for the first time after a start has to be initialised, eight take longer.
 PAUSE_SECONDS = 5
+# nvidia-smi answers once all cards are initialised: one that it does not tell of then hardly comes later.
+SETTLE_SECONDS = 15
 
 
 @dataclass
@@ -96,13 +98,22 @@ def ask(wanted: Wanted, host: Host, addresses: list[str]) -> Told:
     begin = host.clock()
     while True:
         told = _ask_once(wanted, host, addresses)
-        ready = set(addresses) <= set(told.gpus) and all(
-            (gpu.get("health") or {}).get("fabric") in (None, "completed") for gpu in told.gpus.values()
-        )
-        hopeless = re.search(r"not installed|version mismatch", told.problem or "")
-        if ready or hopeless or host.clock() - begin + PAUSE_SECONDS > wanted.wait:
+        limit = _limit(wanted, told, addresses)
+        if host.clock() - begin + PAUSE_SECONDS > limit:
             return told
         host.sleep(PAUSE_SECONDS)
+
+
+def _limit(wanted: Wanted, told: Told, addresses: list[str]) -> int:
+    """How many seconds an answer such as this one is worth to wait for a better one."""
+    if re.search(r"not installed|version mismatch", told.problem or ""):
+        return 0
+    if any((gpu.get("health") or {}).get("fabric") not in (None, "completed") for gpu in told.gpus.values()):
+        return wanted.wait
+    if set(addresses) <= set(told.gpus):
+        return 0
+    # amdgpu takes its cards one after the other, and a driver that does not answer at all may be starting.
+    return min(wanted.wait, SETTLE_SECONDS) if told.gpus and wanted.vendor == "nvidia" else wanted.wait
 
 
 def _quick(wanted: Wanted, host: Host, expected: dict[str, dict[str, Any]], told: Told) -> list[dict[str, Any]]:

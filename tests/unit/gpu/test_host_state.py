@@ -41,7 +41,14 @@ nvidia-smi:
      535.261.03-1 -1
          -1 http://deb.example.com/debian bookworm/non-free amd64 Packages
 """
-MODINFO = "filename:       /lib/modules/x/updates/dkms/nvidia.ko\nversion:        580.178.04\nlicense:        {}\nsig_key:        0A:1B\nparm:           a:b\nparm:           c:d\n"
+MODINFO = """\
+filename:       /lib/modules/x/updates/dkms/nvidia.ko
+version:        580.178.04
+license:        {}
+sig_key:        0A:1B
+parm:           a:b
+parm:           c:d
+"""
 STATUS = """\
 Package: nvidia-driver-cuda
 Status: hold ok installed
@@ -372,7 +379,8 @@ def test_files_keys_and_the_record(tree):
 
 
 def test_units_in_the_order_of_the_question():
-    said = "Id=a.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n\nId=c.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
+    one = "Id=a.service\nLoadState=loaded\nActiveState=active\nUnitFileState=enabled\n"
+    said = f"{one}\nId=c.service\nLoadState=not-found\nActiveState=inactive\nUnitFileState=\n"
     found = host_state.units(["a.service", "b.service"], says(systemctl=said))
     assert found["a.service"] == {"load": "loaded", "active": "active", "enabled": "enabled"}
     assert found["b.service"] == {"load": "not-found", "active": "inactive", "enabled": ""}

@@ -326,7 +326,7 @@ def test_a_layout_has_a_file_of_its_own_and_survives_a_reboot():
     }  # fmt: skip
     folder = "/etc/systemd/system/nvidia-mig-manager.service.d"
     text = content(result, f"{folder}/zz-mlops-onprem.conf")
-    assert "zz-mlops-onprem.conf" > "override.conf"
+    assert max(["zz-mlops-onprem.conf", "override.conf"]) == "zz-mlops-onprem.conf"
     assert 'Environment="MIG_PARTED_CONFIG_FILE=/etc/mlops-onprem/gpu/mig.yaml"' in text
     assert 'Environment="MIG_PARTED_SELECTED_CONFIG=all-1g.10gb"' in text
     # At boot only: it may reboot the host by itself where a GPU cannot be reset.

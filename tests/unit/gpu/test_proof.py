@@ -360,6 +360,12 @@ def test_it_waits_for_the_fabric_and_not_for_ever(prove):
     assert 0 < result["machine"].slept <= 20
 
 
+def test_it_waits_long_for_a_driver_and_shortly_for_one_card(prove):
+    assert prove(EIGHT[:7], count=8, wait=300)["machine"].slept == proof_check.SETTLE_SECONDS
+    assert prove(Broken("nvidia-smi failed with 9: couldn't communicate"), count=8, wait=300)["machine"].slept == 300
+    assert amd(prove, range(3), 4, wait=300)["machine"].slept == 300
+
+
 def test_it_does_not_wait_for_what_waiting_does_not_mend(prove):
     assert prove(Broken("nvidia-smi is not installed"), count=1, wait=600)["machine"].slept == 0
 
