@@ -41,6 +41,10 @@ class Fleet:
         place = folder / "collections/ansible_collections/mlops/onprem"
         (place / "roles/gpu_driver/tasks").mkdir(parents=True)
         (place / "roles/gpu_driver/tasks/main.yml").write_text(ROLE)
+        # The other parts of the playbook are read, and not run.
+        for role in (REPOSITORY / "roles").iterdir():
+            if role.name != "gpu_driver":
+                (place / "roles" / role.name).symlink_to(role)
         for name in ("playbooks", "plugins", "meta", "galaxy.yml"):
             (place / name).symlink_to(REPOSITORY / name)
         (folder / "inventory").mkdir()
