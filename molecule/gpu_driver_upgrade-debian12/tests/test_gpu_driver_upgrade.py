@@ -57,7 +57,10 @@ class Node:
 
     def reset(self) -> None:
         self.answer()
-        self.host.check_output("rm -f /srv/busy /srv/scheduler.log")
+        # Out of service stays whom the role has out: a test may begin where the one before ended.
+        self.host.check_output(
+            "rm -f /srv/busy /srv/scheduler.log; test -e /var/lib/mlops-onprem/gpu/drained.json || rm -f /srv/out"
+        )
 
 
 def play(playbook: str, *options: str, **variables: object) -> subprocess.CompletedProcess[str]:
