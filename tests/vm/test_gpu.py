@@ -38,6 +38,8 @@ def plays() -> list[dict[str, Any]]:
         # QEMU holds the initramfs of the start: the test restarts the machine.
         "gpu_driver_reboot": "never",
         "gpu_driver_validation": "none",
+        # What goes beside the driver is tested in containers.
+        "gpu_driver_parts": {"persistence": False},
         "gpu_driver_report_dir": "",
     }
     return [{"hosts": "gpu", "gather_facts": False, "roles": [role]}]
