@@ -30,7 +30,7 @@ HEAD = """<!-- Made by `make gpu-page` from plugins/module_utils/gpu; a test com
 
 The filter `mlops.onprem.gpu_driver_packages` says from [hardware facts](facts.md) and a few options which driver a host gets:
 repositories with their keys, packages, holds, conflicts, module streams; or why nothing fits, and how to mend it. It reads neither
-the host nor the network. The role [gpu_driver](../roles/gpu_driver/README.md) installs what it says, with the same options as variables.
+the host nor the network. There is no role yet that installs what it says.
 
 ```yaml
 - ansible.builtin.set_fact:
