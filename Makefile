@@ -46,8 +46,7 @@ clean: ## Remove what was built in this checkout (not the cache, not the lab)
 
 ##@ Set-up (the targets above do it when needed)
 setup: ## Tools, container engine, QEMU and images
-	@scripts/venv.sh test >/dev/null && scripts/venv.sh lint >/dev/null && scripts/engine.sh && scripts/image.sh 12 && scripts/image.sh 13
-	@scripts/qemu.sh && scripts/vm_image.sh 12 >/dev/null
+	@scripts/setup.sh lint roles vm
 
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

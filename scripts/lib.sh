@@ -52,6 +52,7 @@ apt_install() { # PACKAGE...
 need_packages() { # PACKAGE...
   command -v apt-get >/dev/null || die "$* missing, and this is neither Debian nor Ubuntu: install them, then run this again"
   [ "$(id -u)" = 0 ] || die "$* missing: run 'sudo apt-get install $*', then this again"
+  # Two that ask at the same time would fail at the lock of the package lists.
   say "installing $* ..."
-  apt_install "$@"
+  with_lock packages apt_install "$@"
 }

@@ -3,9 +3,10 @@
     run_tests.py unit lint roles vm lab        (scripts/test.sh sets up what they need first)
 
 A tier is a list of jobs. A job is one command with a log of its own; what it counts comes from the JUnit files that it
-writes, or is 1 for its exit code. Jobs of a tier run two at a time, tiers one after the other. Environment: ROLE limits
-the roles tier to one role or scenario, VM the vm tier to one file. MLOPS_MUTATIONS is run_scenario.py's: of one role all
-mutations are tried, of all roles two a scenario, others with each commit, since they would take a quarter of the time.
+writes, or is 1 for its exit code. Two jobs run at a time, in the order of the tiers: those that need hosts begin when unit
+and lint have ended, since these read the checkout that the others write to. Environment: ROLE limits the roles tier to one
+role or scenario, VM the vm tier to one file. MLOPS_MUTATIONS is run_scenario.py's: of one role all mutations are tried, of
+all roles one a scenario, another with each commit, since each costs a run of the role and of a test.
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def role_jobs() -> list[Job]:
     # The longest first, so that two of them end together: the later roles stand on the earlier ones and do more.
     order = ["common-debian12", "model_registry", "acceptance", "common"]
     scenarios.sort(key=lambda name: next((i for i, role in enumerate(order) if name.startswith(role)), len(order)))
-    mutations = os.environ.get("MLOPS_MUTATIONS", "all" if wanted else "2")
+    mutations = os.environ.get("MLOPS_MUTATIONS", "all" if wanted else "1")
     return [
         Job(
             name,
@@ -122,6 +123,9 @@ def lab_jobs() -> list[Job]:
 
 
 TIERS = {"unit": unit_jobs, "lint": lint_jobs, "roles": role_jobs, "vm": vm_jobs, "lab": lab_jobs}
+# Tiers whose jobs run side by side, so that no processor waits for the last job of each.
+ON_THE_CHECKOUT = ("unit", "lint")
+ON_HOSTS = ("roles", "vm", "lab")
 
 
 def count(job: Job, returncode: int) -> tuple[int, int]:
@@ -181,15 +185,18 @@ def main(names: list[str]) -> int:
         sys.exit(f"error: unknown tier {', '.join(unknown) or '(none given)'}: there are {', '.join(TIERS)}")
     LOGS.mkdir(parents=True, exist_ok=True)
     passed = failed = 0
-    for name in names:
+    for together in (ON_THE_CHECKOUT, ON_HOSTS):
+        tiers = [name for name in names if name in together]
+        if not tiers:
+            continue
         begin = time.monotonic()
-        print(f"== {name}", flush=True)
+        print(f"== {', '.join(tiers)}", flush=True)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            for result in pool.map(run, TIERS[name]()):
+            for result in pool.map(run, [job for name in tiers for job in TIERS[name]()]):
                 show(result)
                 passed += result.passed
                 failed += result.failed
-        print(f"== {name}: {time.monotonic() - begin:.0f} s", flush=True)
+        print(f"== {', '.join(tiers)}: {time.monotonic() - begin:.0f} s", flush=True)
     print(f"{passed} passed, {failed} failed")
     return 1 if failed or not passed else 0
 

@@ -3,20 +3,6 @@
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 
-"$REPO/scripts/venv.sh" test >/dev/null
-for tier in "$@"; do
-  case $tier in
-    lint) "$REPO/scripts/venv.sh" lint >/dev/null ;;
-    roles | lab)
-      "$REPO/scripts/engine.sh"
-      "$REPO/scripts/image.sh" 12
-      "$REPO/scripts/image.sh" 13
-      ;;
-    vm)
-      "$REPO/scripts/qemu.sh"
-      "$REPO/scripts/vm_image.sh" "${MLOPS_VM_RELEASE:-12}" >/dev/null
-      ;;
-  esac
-done
+"$REPO/scripts/setup.sh" "$@"
 cd "$REPO"
 exec "$BUILD/venv/test/bin/python" scripts/run_tests.py "$@"

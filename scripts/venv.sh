@@ -25,7 +25,13 @@ need_venv_module() {
 }
 
 environment() { # NAME LOCK: the folder for what this lock holds under this Python
-  printf '%s/venv/%s-%s' "$CACHE" "$1" "$({ "$python" -VV && cat "$2"; } | short_hash)"
+  printf '%s/venv/%s-%s' "$CACHE" "$1" "$({ "$python" -VV && cat "$2" "$REPO/scripts/venv.sh"; } | short_hash)"
+}
+
+# uv leaves this to the first import, which cannot do it where PYTHONDONTWRITEBYTECODE is set: each start of ansible-playbook
+# then compiles Ansible. Collections are left out: Ansible's loader never looks for their bytecode.
+compile_bytecode() { # DIR. Packages carry files for other Pythons, which do not compile: no reason to stop.
+  env -u PYTHONDONTWRITEBYTECODE "$1/bin/python" -m compileall -q -j 0 -x ansible_collections "$1/lib" >/dev/null 2>&1 || true
 }
 
 # uv does not read pip's configuration: hand it the site's index and trust store.
@@ -76,6 +82,7 @@ build_environment() { # DIR
   found=$(pip_setting cert)
   [ -n "${SSL_CERT_FILE:-}" ] || [ -z "$found" ] || export SSL_CERT_FILE="$found"
   fetch "the '$group' tools" "$uv" pip install --quiet --no-config --python "$1/bin/python" --require-hashes --requirement "$lock"
+  compile_bytecode "$1"
   touch "$1/.complete"
 }
 

@@ -76,12 +76,14 @@ def test_every_step_is_shown_and_nothing_is_left(host, site):
     assert left(host) == before
 
 
+@pytest.mark.one_release
 def test_the_password_is_not_shown(site):
     code, text = site.prove("-vvv", "--diff")
     assert code == 0, text[-3000:]
     assert site.password not in text
 
 
+@pytest.mark.one_release
 def test_a_wrong_password(host, site):
     text = site.refused(acceptance_registry_password="not the password")
     assert "failed at: FAIL" in text
@@ -90,6 +92,7 @@ def test_a_wrong_password(host, site):
     assert "log a tiny model" not in text, "it went on after a failed step"
 
 
+@pytest.mark.one_release
 def test_a_certificate_of_another_ca(site, tmp_path):
     other = tmp_path / "other.pem"
     subprocess.run(
@@ -101,10 +104,12 @@ def test_a_certificate_of_another_ca(site, tmp_path):
     assert "CERTIFICATE_VERIFY_FAILED" in site.refused(acceptance_registry_ca=str(other)).upper()
 
 
+@pytest.mark.one_release
 def test_an_address_without_tls(site):
     assert "must be an https address" in site.refused(acceptance_registry_url="http://registry.example.com")
 
 
+@pytest.mark.one_release
 def test_a_missing_password_file(site):
     text = site.refused(acceptance_registry_password_file="/nonexistent/password")
     assert "/nonexistent/password (missing)" in text
@@ -133,6 +138,7 @@ def test_artifacts_that_cannot_be_written(host, site):
     assert left(host) == before
 
 
+@pytest.mark.one_release
 def test_an_interrupted_installation_of_the_client_is_repaired(site):
     client = next((site.state / "cache").rglob(".complete")).parent
     (client / ".complete").unlink()

@@ -89,6 +89,7 @@ def test_the_system_trusts_the_site_ca(host):
     assert host.run(f"openssl verify -CApath /etc/ssl/certs {TLS}/cert.pem").rc == 0
 
 
+@pytest.mark.one_release
 def test_the_ca_key_is_private_and_only_here(host, scenario):
     key = scenario.secrets / "ca/ca.key"
     assert key.stat().st_mode & 0o777 == 0o600
@@ -128,6 +129,7 @@ def test_a_unit_of_the_distribution_records_what_it_read(host):
 # What a later run does
 
 
+@pytest.mark.one_release
 def test_a_lost_restart_is_made_up_for(host, scenario):
     """A run that was killed between writing the configuration and restarting: the next run sees nothing to write."""
     host.run("printf second > /etc/demo.conf")
@@ -145,6 +147,7 @@ def test_a_stopped_service_is_started(host, scenario):
     assert ask(host) == "first"
 
 
+@pytest.mark.one_release
 def test_a_certificate_is_renewed_with_the_same_key(host, scenario):
     serial, key = certificate(host, "serial"), host.file(f"{TLS}/key.pem").sha256sum
     scenario.changed(common_tls_renew_days=400, common_tls_valid_days=800)
@@ -153,6 +156,7 @@ def test_a_certificate_is_renewed_with_the_same_key(host, scenario):
     assert ask(host) == "first"
 
 
+@pytest.mark.one_release
 def test_a_key_that_others_can_read_is_put_right(host, scenario):
     host.check_output(f"chmod 644 {TLS}/key.pem")
     scenario.changed()
@@ -166,6 +170,7 @@ def test_an_interrupted_installation_is_repaired(host, scenario):
     assert host.run("/opt/demo/current/bin/python -c 'import packaging'").rc == 0
 
 
+@pytest.mark.one_release
 def test_another_version_and_the_way_back(host, scenario):
     scenario.changed(demo_version="2")
     assert host.file("/opt/demo/current").linked_to.startswith("/opt/demo/2-")
@@ -204,6 +209,7 @@ def test_a_package_source_that_does_not_answer(host, scenario):
     assert "hunter2" not in said
 
 
+@pytest.mark.one_release
 def test_an_index_that_does_not_answer(host, scenario):
     said = scenario.refused(
         demo_version="4",
@@ -243,6 +249,7 @@ def test_a_given_certificate_is_used(host, scenario, given):
     assert host.run(f"openssl verify -CApath /etc/ssl/certs {TLS}/cert.pem").rc == 0
 
 
+@pytest.mark.one_release
 def test_an_expired_certificate(host, scenario, given):
     before = host.file(f"{TLS}/cert.pem").sha256sum
     files = given()
@@ -268,11 +275,13 @@ def test_an_expired_certificate(host, scenario, given):
     assert host.file(f"{TLS}/cert.pem").sha256sum == before
 
 
+@pytest.mark.one_release
 def test_a_certificate_for_other_names(scenario, given):
     said = scenario.refused(**given(name="elsewhere.example.com"))
     assert "it is not for DNS:localhost" in said
 
 
+@pytest.mark.one_release
 def test_a_ca_key_that_others_can_read(scenario):
     key = scenario.secrets / "ca/ca.key"
     key.chmod(0o644)
@@ -283,6 +292,7 @@ def test_a_ca_key_that_others_can_read(scenario):
     assert f"chmod 600 {key}" in said
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize("variable", ["common_service_user=root", "common_service_name=a/b", "common_tls_name=../x"])
 def test_names_that_would_do_harm(scenario, variable):
     name, value = variable.split("=")

@@ -365,6 +365,7 @@ def test_kill_during_an_upload_leaves_no_artifact_and_the_service_returns(host, 
     assert "model.bin" not in shell(host, f"ls -A {ROOT}/0/killed", code=None)
 
 
+@pytest.mark.one_release
 def test_wrong_input_is_refused_all_at_once(host):
     code, text = play(host, "-e", '{"model_registry_workers": 9, "model_registry_listen_address": "0.0.0.0"}')
     assert code != 0
@@ -373,6 +374,7 @@ def test_wrong_input_is_refused_all_at_once(host):
     assert "Nothing was changed" in text
 
 
+@pytest.mark.one_release
 def test_a_secret_that_others_can_read_is_refused(host, tmp_path):
     secret = tmp_path / "model_registry_admin_password"
     secret.write_text("a long enough password\n")
@@ -383,6 +385,7 @@ def test_a_secret_that_others_can_read_is_refused(host, tmp_path):
     assert "a long enough password" not in text
 
 
+@pytest.mark.one_release
 def test_a_given_database_is_asked_before_any_change(host):
     before = invocation(host)
     code, text = play(

@@ -6,6 +6,8 @@ import json
 import subprocess
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 TOO_MUCH = [
     {
@@ -42,12 +44,14 @@ def test_all_shortfalls_come_in_one_message_with_hosts_that_are_lost(host, gate,
     assert "changed=1" not in done.stdout
 
 
+@pytest.mark.one_release
 def test_report_only_stops_nothing(gate):
     done = gate(preflight_requirements=TOO_MUCH, preflight_gate="report_only")
     assert done.returncode == 0, done.output
     assert "FAIL" in done.stdout
 
 
+@pytest.mark.one_release
 def test_misspelt_key_is_named_with_the_nearest(gate):
     bad = {**TOO_MUCH[0], "severty": "warn"}
     done = gate(preflight_requirements=[bad])
@@ -57,6 +61,7 @@ def test_misspelt_key_is_named_with_the_nearest(gate):
     assert not done.folder.exists()
 
 
+@pytest.mark.one_release
 def test_expired_waiver_is_an_error(host, gate):
     waiver = {"check": "base.memory", "host": host.backend.host, "reason": "accepted", "until": "2020-01-31"}
     done = gate(preflight_waivers=[waiver])
@@ -65,6 +70,7 @@ def test_expired_waiver_is_an_error(host, gate):
     assert "base.memory" in done.output
 
 
+@pytest.mark.one_release
 def test_waiver_is_shown_and_lets_pass(host, gate):
     waiver = {"check": "site.many", "host": host.backend.host, "reason": "ordered", "until": "2999-12-31"}
     done = gate(preflight_requirements=TOO_MUCH[:1], preflight_waivers=[waiver])
@@ -85,6 +91,7 @@ def test_simulated_machine_says_so_and_unknown_is_no_pass(gate, simulated):
     assert rows["base.free_space"]["status"] == "unknown"
 
 
+@pytest.mark.one_release
 def test_workloads_are_held_against_the_gpus(gate, simulated):
     model = {"parameters": "8.03e9", "layers": 32, "hidden": 4096, "heads": 32, "kv_heads": 8, "vocabulary": 128256}
     small = {"name": "answers", "task": "serve", "model": model, "concurrent_tokens": 65536}
@@ -101,6 +108,7 @@ def test_workloads_are_held_against_the_gpus(gate, simulated):
     assert "GPUs for archive" in (done.folder / "index.html").read_text()
 
 
+@pytest.mark.one_release
 def test_a_misspelt_workload_is_named(gate):
     done = gate(preflight_workloads=[{"name": "answers", "task": "serv"}])
     assert done.returncode == 2
@@ -108,6 +116,7 @@ def test_a_misspelt_workload_is_named(gate):
     assert not done.folder.exists()
 
 
+@pytest.mark.one_release
 def test_strict_gate_stops_at_what_could_not_be_read(gate, simulated):
     done = gate(**simulated, preflight_gate="strict")
     assert done.returncode == 2
@@ -139,6 +148,7 @@ def test_the_survey_looks_around_and_changes_nothing(host, gate):
     assert {"dpkg", "apt"} & set(survey["packages"]["versions"]) or survey["packages"]["manager"] == "dpkg"
 
 
+@pytest.mark.one_release
 def test_snapshots_are_judged_without_the_host_and_in_german(host, gate, tmp_path):
     saved, later = tmp_path / "saved", tmp_path / "later"
     first = gate(preflight_snapshot_dir=str(saved))
@@ -168,6 +178,7 @@ def test_snapshots_are_judged_without_the_host_and_in_german(host, gate, tmp_pat
     assert "Add memory." not in page
 
 
+@pytest.mark.one_release
 def test_a_fleet_requirement_and_a_bad_one(gate):
     like = [{"fact": "cpu.threads", "operator": ">=", "value": 1}]
     done = gate(
@@ -180,6 +191,7 @@ def test_a_fleet_requirement_and_a_bad_one(gate):
     assert "did you mean 'like'?" in bad.output
 
 
+@pytest.mark.one_release
 def test_a_report_folder_that_cannot_be_written(gate, tmp_path):
     (tmp_path / "file").write_text("")
     done = gate(preflight_report_dir=str(tmp_path / "file/report"))

@@ -136,6 +136,7 @@ def test_the_speed_is_measured_compared_and_kept(host, scenario):
 # What is refused, before anything is written
 
 
+@pytest.mark.one_release
 @pytest.mark.parametrize(
     ("variables", "reason"),
     [
