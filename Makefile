@@ -15,7 +15,7 @@ lab-down: ## Remove the lab's containers, network, secrets and report
 	@scripts/lab.sh down
 
 ##@ Tests
-test: ## All tests, as CI runs them; ends with `N passed, N failed`
+test: ## The tests, as CI runs them; ends with `N passed, N failed` (MLOPS_ALL=1: those too that wait for their turn)
 	@scripts/test.sh unit lint roles vm lab
 test-unit: ## Python: facts, sizing, filters, set-up scripts (seconds)
 	@scripts/test.sh unit

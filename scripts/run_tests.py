@@ -3,10 +3,13 @@
     run_tests.py unit lint roles vm lab        (scripts/test.sh sets up what they need first)
 
 A tier is a list of jobs. A job is one command with a log of its own; what it counts comes from the JUnit files that it
-writes, or is 1 for its exit code. Two jobs run at a time, in the order of the tiers: those that need hosts begin when unit
-and lint have ended, since these read the checkout that the others write to. Environment: ROLE limits the roles tier to one
-role or scenario, VM the vm tier to one file. MLOPS_MUTATIONS is run_scenario.py's: of one role all mutations are tried, of
-all roles one a scenario, another with each commit, since each costs a run of the role and of a test.
+writes, or is 1 for its exit code. Two jobs run at a time, the longest first; those that need hosts begin when unit and lint
+have ended, since these read the checkout that the others write to. Environment: ROLE limits the roles tier to one
+role or scenario, VM the vm tier to one file.
+
+Some of the work takes turns, so that a run stays bearable however many roles there are: a third of the second release's
+scenarios (the first release's always run), a third of the virtual machines' files, and one mutation of each scenario, others
+with the next commit. The output names what waits. ROLE and VM run all of what they name, and MLOPS_ALL=1 everything.
 """
 
 from __future__ import annotations
@@ -15,17 +18,21 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
 
 from log_excerpt import excerpt
+from run_scenario import commits_so_far
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 LOGS = BUILD / "logs"
 JUNIT = BUILD / "junit"
+# A scenario whose name ends so, and which has no tests of its own, runs those of its twin on the first release.
+SECOND_RELEASE = "-debian13"
+SHARE = 3
 TEST_BIN = BUILD / "venv/test/bin"
 LINT_BIN = BUILD / "venv/lint/bin"
 
@@ -83,10 +90,38 @@ def lint_jobs() -> list[Job]:
     ]
 
 
+def in_turn(names: list[str], commits: int) -> tuple[list[str], list[str]]:
+    """Those that run at this commit, a third, and those that wait for the next ones."""
+    now = [name for i, name in enumerate(names) if i % SHARE == commits % SHARE]
+    return now, [name for name in names if name not in now]
+
+
+def second_release(scenarios: list[str]) -> list[str]:
+    """Those that run the tests of a twin on the first release."""
+    return [
+        name
+        for name in scenarios
+        if name.endswith(SECOND_RELEASE) and not (ROOT / "molecule" / name / "tests").is_dir()
+    ]
+
+
+def without_waiting(names: list[str], taking_turns: list[str]) -> list[str]:
+    """The names that run at this commit; those that wait are printed."""
+    if os.environ.get("MLOPS_ALL", "") == "1":
+        return names
+    _now, left = in_turn(taking_turns, commits_so_far())
+    if left:
+        print(f"  wait {', '.join(left)}: in turn with the next commits (MLOPS_ALL=1 runs them now)", flush=True)
+    return [name for name in names if name not in left]
+
+
 def role_jobs() -> list[Job]:
     """A scenario each; where tests/mutations/ names it, its role is then broken on purpose in the same container."""
     wanted = os.environ.get("ROLE", "")
+    everything = bool(wanted) or os.environ.get("MLOPS_ALL", "") == "1"
     scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
+    if not everything:
+        scenarios = without_waiting(scenarios, second_release(scenarios))
     if wanted:
         scenarios = [name for name in scenarios if name == wanted or name.startswith(f"{wanted}-")]
         if not scenarios:
@@ -94,7 +129,7 @@ def role_jobs() -> list[Job]:
     # The longest first, so that two of them end together: the later roles stand on the earlier ones and do more.
     order = ["common-debian12", "model_registry", "acceptance", "common"]
     scenarios.sort(key=lambda name: next((i for i, role in enumerate(order) if name.startswith(role)), len(order)))
-    mutations = os.environ.get("MLOPS_MUTATIONS", "all" if wanted else "1")
+    mutations = os.environ.get("MLOPS_MUTATIONS", "all" if everything else "1")
     return [
         Job(
             name,
@@ -108,14 +143,13 @@ def role_jobs() -> list[Job]:
 def vm_jobs() -> list[Job]:
     """A test file each, with machines, ports and folders of its own."""
     wanted = os.environ.get("VM", "")
-    files = sorted((ROOT / "tests/vm").glob("test_*.py"))
-    if wanted:
-        files = [file for file in files if file.stem == f"test_{wanted}"]
-        if not files:
-            sys.exit(f"error: VM={wanted}: there is no tests/vm/test_{wanted}.py")
-    # The longest first, so that two of them end together. The check of the machines themselves is short.
-    files.sort(key=lambda file: file.stem == "test_machine")
-    return [pytest_job(f"vm-{file.stem.removeprefix('test_')}", [str(file.relative_to(ROOT))]) for file in files]
+    names = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests/vm").glob("test_*.py"))
+    if wanted and wanted not in names:
+        sys.exit(f"error: VM={wanted}: there is no tests/vm/test_{wanted}.py")
+    # The check of the machines themselves is short, and always runs; the others take a quarter of an hour each.
+    names = [wanted] if wanted else without_waiting(names, [name for name in names if name != "machine"])
+    names.sort(key=lambda name: name == "machine")
+    return [pytest_job(f"vm-{name}", [f"tests/vm/test_{name}.py"]) for name in names]
 
 
 def lab_jobs() -> list[Job]:
@@ -123,9 +157,9 @@ def lab_jobs() -> list[Job]:
 
 
 TIERS = {"unit": unit_jobs, "lint": lint_jobs, "roles": role_jobs, "vm": vm_jobs, "lab": lab_jobs}
-# Tiers whose jobs run side by side, so that no processor waits for the last job of each.
-ON_THE_CHECKOUT = ("unit", "lint")
-ON_HOSTS = ("roles", "vm", "lab")
+# Tiers whose jobs run side by side, so that no processor waits for the last job of each. The longest jobs come first.
+ON_THE_CHECKOUT = ("lint", "unit")
+ON_HOSTS = ("vm", "lab", "roles")
 
 
 def count(job: Job, returncode: int) -> tuple[int, int]:
@@ -186,13 +220,15 @@ def main(names: list[str]) -> int:
     LOGS.mkdir(parents=True, exist_ok=True)
     passed = failed = 0
     for together in (ON_THE_CHECKOUT, ON_HOSTS):
-        tiers = [name for name in names if name in together]
+        tiers = [name for name in together if name in names]
         if not tiers:
             continue
         begin = time.monotonic()
         print(f"== {', '.join(tiers)}", flush=True)
         with ThreadPoolExecutor(max_workers=2) as pool:
-            for result in pool.map(run, [job for name in tiers for job in TIERS[name]()]):
+            jobs = [pool.submit(run, job) for name in tiers for job in TIERS[name]()]
+            for done in as_completed(jobs):
+                result = done.result()
                 show(result)
                 passed += result.passed
                 failed += result.failed

@@ -1,4 +1,4 @@
-"""Which mutations a run tries."""
+"""Which mutations and scenarios a run tries."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 from run_scenario import Broken, Mutation, turn
+from run_tests import in_turn, second_release
 
 
 def named(count):
@@ -39,3 +40,16 @@ def test_a_scenario_without_mutations_has_none_to_try():
 def test_another_word_is_refused():
     with pytest.raises(Broken, match="'some'"):
         turn(named(2), "some", 0)
+
+
+def test_all_have_their_turn_within_three_commits():
+    names = [f"role{number}-debian13" for number in range(7)]
+    turns = [in_turn(names, commits) for commits in (3, 4, 5)]
+    assert sorted(name for now, _left in turns for name in now) == names
+    assert all(sorted(now + left) == names for now, left in turns)
+
+
+def test_a_scenario_of_the_second_release_with_tests_of_its_own_takes_no_turns(tmp_path, monkeypatch):
+    (tmp_path / "molecule/cluster-debian13/tests").mkdir(parents=True)
+    monkeypatch.setattr("run_tests.ROOT", tmp_path)
+    assert second_release(["a-debian12", "a-debian13", "cluster-debian13"]) == ["a-debian13"]
