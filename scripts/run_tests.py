@@ -7,9 +7,10 @@ writes, or is 1 for its exit code. Two jobs run at a time, the longest first; th
 have ended, since these read the checkout that the others write to. Environment: ROLE limits the roles tier to one
 role or scenario, VM the vm tier to one file.
 
-Some of the work takes turns, so that a run stays bearable however many roles there are: a third of the second release's
-scenarios (the first release's always run), a third of the virtual machines' files, and one mutation of each scenario, others
-with the next commit. The output names what waits. ROLE and VM run all of what they name, and MLOPS_ALL=1 everything.
+Some of the work takes turns, so that a run stays bearable however many roles there are. Each role's first scenario always
+runs; of the further ones (the second release, upgrades, ...) and of the virtual machines' files, a third, and of the
+mutations one a scenario: others with the next commit. The output names what waits. ROLE and VM run all of what they name,
+MLOPS_ALL=1 runs everything.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / ".build"
 LOGS = BUILD / "logs"
 JUNIT = BUILD / "junit"
-# A scenario whose name ends so, and which has no tests of its own, runs those of its twin on the first release.
-SECOND_RELEASE = "-debian13"
+FIRST_RELEASE = "debian12"
+# What takes turns is run at every third commit.
 SHARE = 3
 TEST_BIN = BUILD / "venv/test/bin"
 LINT_BIN = BUILD / "venv/lint/bin"
@@ -90,27 +91,17 @@ def lint_jobs() -> list[Job]:
     ]
 
 
-def in_turn(names: list[str], commits: int) -> tuple[list[str], list[str]]:
-    """Those that run at this commit, a third, and those that wait for the next ones."""
-    now = [name for i, name in enumerate(names) if i % SHARE == commits % SHARE]
-    return now, [name for name in names if name not in now]
+def in_turn(names: list[str], commits: int) -> list[str]:
+    """Those that run at this commit, a third; the next commits run the others."""
+    return [name for i, name in enumerate(names) if i % SHARE == commits % SHARE]
 
 
-def second_release(scenarios: list[str]) -> list[str]:
-    """Those that run the tests of a twin on the first release."""
-    return [
-        name
-        for name in scenarios
-        if name.endswith(SECOND_RELEASE) and not (ROOT / "molecule" / name / "tests").is_dir()
-    ]
-
-
-def without_waiting(names: list[str], taking_turns: list[str]) -> list[str]:
+def without_waiting(names: list[str], always: list[str]) -> list[str]:
     """The names that run at this commit; those that wait are printed."""
     if os.environ.get("MLOPS_ALL", "") == "1":
         return names
-    _now, left = in_turn(taking_turns, commits_so_far())
-    if left:
+    now = in_turn([name for name in names if name not in always], commits_so_far())
+    if left := [name for name in names if name not in (*always, *now)]:
         print(f"  wait {', '.join(left)}: in turn with the next commits (MLOPS_ALL=1 runs them now)", flush=True)
     return [name for name in names if name not in left]
 
@@ -121,7 +112,7 @@ def role_jobs() -> list[Job]:
     everything = bool(wanted) or os.environ.get("MLOPS_ALL", "") == "1"
     scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
     if not everything:
-        scenarios = without_waiting(scenarios, second_release(scenarios))
+        scenarios = without_waiting(scenarios, [f"{role.name}-{FIRST_RELEASE}" for role in (ROOT / "roles").iterdir()])
     if wanted:
         scenarios = [name for name in scenarios if name == wanted or name.startswith(f"{wanted}-")]
         if not scenarios:
@@ -146,8 +137,8 @@ def vm_jobs() -> list[Job]:
     names = sorted(path.stem.removeprefix("test_") for path in (ROOT / "tests/vm").glob("test_*.py"))
     if wanted and wanted not in names:
         sys.exit(f"error: VM={wanted}: there is no tests/vm/test_{wanted}.py")
-    # The check of the machines themselves is short, and always runs; the others take a quarter of an hour each.
-    names = [wanted] if wanted else without_waiting(names, [name for name in names if name != "machine"])
+    # The check of the machines themselves is short; the others take a quarter of an hour each.
+    names = [wanted] if wanted else without_waiting(names, ["machine"])
     names.sort(key=lambda name: name == "machine")
     return [pytest_job(f"vm-{name}", [f"tests/vm/test_{name}.py"]) for name in names]
 

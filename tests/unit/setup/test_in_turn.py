@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "scripts"))
 from run_scenario import Broken, Mutation, turn
-from run_tests import in_turn, second_release
+from run_tests import in_turn, without_waiting
 
 
 def named(count):
@@ -44,12 +44,14 @@ def test_another_word_is_refused():
 
 def test_all_have_their_turn_within_three_commits():
     names = [f"role{number}-debian13" for number in range(7)]
-    turns = [in_turn(names, commits) for commits in (3, 4, 5)]
-    assert sorted(name for now, _left in turns for name in now) == names
-    assert all(sorted(now + left) == names for now, left in turns)
+    assert sorted(name for commits in (3, 4, 5) for name in in_turn(names, commits)) == names
 
 
-def test_a_scenario_of_the_second_release_with_tests_of_its_own_takes_no_turns(tmp_path, monkeypatch):
-    (tmp_path / "molecule/cluster-debian13/tests").mkdir(parents=True)
-    monkeypatch.setattr("run_tests.ROOT", tmp_path)
-    assert second_release(["a-debian12", "a-debian13", "cluster-debian13"]) == ["a-debian13"]
+def test_what_always_runs_never_waits_and_what_waits_is_named(monkeypatch, capsys):
+    monkeypatch.delenv("MLOPS_ALL", raising=False)
+    monkeypatch.setattr("run_tests.commits_so_far", lambda: 0)
+    names = ["a-debian12", "a-debian13", "a_upgrade-debian12", "b-debian12"]
+    assert without_waiting(names, ["a-debian12", "b-debian12"]) == ["a-debian12", "a-debian13", "b-debian12"]
+    assert "wait a_upgrade-debian12:" in capsys.readouterr().out
+    monkeypatch.setenv("MLOPS_ALL", "1")
+    assert without_waiting(names, []) == names
