@@ -4,6 +4,8 @@
 # shellcheck disable=SC2016  # the dollars are for apt-get
 
 site_cas=/usr/local/share/ca-certificates
+# Components of the archive that an image is made from, and that the machines then have in their sources.
+components=main
 
 debian_codename() { # RELEASE
   case $1 in
@@ -17,16 +19,16 @@ debian_codename() { # RELEASE
 sources() { # CODENAME
   local codename=$1
   if [ -n "${MLOPS_DEBIAN_MIRROR:-}" ]; then
-    printf 'deb %s %s main\ndeb %s %s-updates main\n' "$MLOPS_DEBIAN_MIRROR" "$codename" "$MLOPS_DEBIAN_MIRROR" "$codename"
-    [ -z "${MLOPS_DEBIAN_SECURITY_MIRROR:-}" ] || printf 'deb %s %s-security main\n' "$MLOPS_DEBIAN_SECURITY_MIRROR" "$codename"
+    printf 'deb %s %s %s\n' "$MLOPS_DEBIAN_MIRROR" "$codename" "$components" "$MLOPS_DEBIAN_MIRROR" "$codename-updates" "$components"
+    [ -z "${MLOPS_DEBIAN_SECURITY_MIRROR:-}" ] || printf 'deb %s %s %s\n' "$MLOPS_DEBIAN_SECURITY_MIRROR" "$codename-security" "$components"
     return
   fi
   local here
   # shellcheck disable=SC1091
   here=$(. /etc/os-release && [ "$ID" = debian ] && printf '%s' "$VERSION_CODENAME") || return 0
   apt-get indextargets --format '$(SITE) $(RELEASE) $(COMPONENT)' 'Created-By: Packages' |
-    awk -v here="$here" -v want="$codename" '
-      $3 == "main" && ($2 == here || index($2, here "-") == 1) { sub("^" here, want, $2); print "deb", $1, $2, "main" }' | sort -u
+    awk -v here="$here" -v want="$codename" -v components="$components" '
+      $3 == "main" && ($2 == here || index($2, here "-") == 1) { sub("^" here, want, $2); print "deb", $1, $2, components }' | sort -u
 }
 
 apt_settings() { apt-config dump Acquire | grep -iE '^Acquire::(https?::(Proxy|CaInfo)|Check-(Valid-Until|Date))' | grep -v '"";$' || true; }

@@ -9,7 +9,7 @@ import re
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 # Ansible's two ways to report a task, a traceback, pytest's line of an assertion, our own programs' and ansible-test's errors.
-CAUSE = re.compile(r"(^|\W)(fatal: \[|\[ERROR\]: |Traceback \(most recent|E {3}\S|error: |ERROR: |NOT CAUGHT )")
+CAUSE = re.compile(r"(^|\W)(fatal: \[|\[ERROR\]: |Traceback \(most recent|E {3,}\S|error: |ERROR: |NOT CAUGHT )")
 CAUSES = 4
 LINES_OF_A_CAUSE = 16
 LINES_OF_THE_END = 40

@@ -1,27 +1,33 @@
 #!/usr/bin/env bash
-# Build what a virtual machine of a Debian release boots from, and print its folder: root.img, vmlinux, initrd, kernel.
-#   scripts/vm_image.sh 12|13
+# Build what a virtual machine of a Debian release boots from, and print its folder: root.img, vmlinux, initrd.
+#   scripts/vm_image.sh 12|13 [gpu]
+# gpu: with the distribution's NVIDIA driver, its module built for the kernel, and initramfs, Debian's own.
 # Kept in the cache under the hash of all that goes in. The root disk is never written: each machine has an overlay.
 # shellcheck disable=SC2016  # the dollars are for the hooks of mmdebstrap
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/debian.sh"
 
-release=${1:?usage: scripts/vm_image.sh 12|13}
+release=${1:?usage: scripts/vm_image.sh 12|13 [gpu]}
+kind=${2:-}
 codename=$(debian_codename "$release")
 guest=$REPO/tests/vm/guest
 packages=(
   linux-image-amd64 kmod cpio xz-utils busybox-static
   systemd systemd-sysv udev dbus openssh-server python3 python3-apt sudo ca-certificates iproute2 procps
-  # What the storage role installs and its tests use: the machines have no network to fetch it from.
+)
+# What the roles install and their tests use: the machines have no network to fetch it from.
+storage_packages=(
   mdadm lvm2 thin-provisioning-tools xfsprogs e2fsprogs dosfstools parted gdisk fio nfs-kernel-server nfs-common
   quota attr acl smartmontools nvme-cli prometheus-node-exporter prometheus-node-exporter-collectors
 )
+gpu_packages=(linux-headers-amd64 nvidia-kernel-dkms libcuda1 nvidia-smi nvidia-persistenced)
 # Started by their packages; here, the tests decide.
 disabled=(
   nfs-server.service rpcbind.service rpcbind.socket smartmontools.service
   prometheus-node-exporter.service prometheus-node-exporter-apt.timer prometheus-node-exporter-ipmitool-sensor.timer
   prometheus-node-exporter-mellanox-hca-temp.timer prometheus-node-exporter-nvme.timer prometheus-node-exporter-smartmon.timer
+  nvidia-persistenced.service
 )
 # What a machine that lives for minutes does not need, and emulation makes slow.
 masked=(
@@ -33,10 +39,24 @@ masked=(
 )
 # Drivers that no emulated machine has; most of the kernel package's size.
 drivers=(drivers/{gpu,media,net/wireless,net/ethernet,staging,infiniband,isdn,usb,iio,hwmon,comedi,bluetooth} sound)
+# But nouveau, and what it needs.
+gpu_drivers=(drivers/gpu/drm/{'drm*.ko*','nouveau/*','ttm/*','display/*','scheduler/*'} drivers/media/{'cec/*','rc/rc-core*'})
+case $kind in
+  '') packages+=("${storage_packages[@]}") ;;
+  gpu)
+    packages+=("${gpu_packages[@]}")
+    # It would load the driver, which takes a minute: the test does that.
+    masked+=(systemd-modules-load.service)
+    # shellcheck disable=SC2034  # debian.sh writes the sources with it
+    components="main contrib non-free non-free-firmware"
+    ;;
+  *) die "no image '$kind': there is gpu, and the one without a name" ;;
+esac
 
 definition() {
+  echo "$kind"
   image_definition "$codename"
-  cat "$guest"/*
+  find "$guest" -type f | sort | xargs cat
 }
 
 # The kernel as an ELF file: QEMU starts it at once, where the packed one first unpacks itself, under emulation.
@@ -110,7 +130,22 @@ build_image() { # FOLDER
   write_initrd_hook "$work/initrd-hook"
   local options=() driver
   for driver in "${drivers[@]}"; do options+=("--dpkgopt=path-exclude=*/lib/modules/*/kernel/$driver/*"); done
+  if [ "$kind" = gpu ]; then
+    for driver in "${gpu_drivers[@]}"; do options+=("--dpkgopt=path-include=*/lib/modules/*/kernel/$driver"); done
+    # The module's build takes minutes, and the test of the role has made the same one: it is kept beside the images.
+    options+=(
+      "--essential-hook=sh $guest/gpu/module-in \"\$1\" '$CACHE/gpu'"
+      "--customize-hook=sh $guest/gpu/module-out \"\$1\" '$CACHE/gpu'"
+      "--customize-hook=sh $guest/gpu/initramfs \"\$1\""
+    )
+  else
+    # These machines start from vm-initrd. Packing Debian's own takes more than ten minutes under emulation: what asks for
+    # it, as a change of mdadm.conf should, is answered by "Not updating initramfs."
+    options+=('--customize-hook=printf "update_initramfs=no\n" > "$1/etc/initramfs-tools/update-initramfs.conf"')
+  fi
   options+=(
+    # Before the kernel comes, and with the few modules and programs that a virtual machine boots from: seconds in place of a minute.
+    '--essential-hook=mkdir -p "$1/etc/initramfs-tools/conf.d" && printf "MODULES=list\nBUSYBOX=n\nCOMPRESS=gzip\nCOMPRESSLEVEL=1\n" > "$1/etc/initramfs-tools/conf.d/vm"'
     # One by one: not every release has them all.
     "--customize-hook=for unit in ${disabled[*]}; do chroot \"\$1\" systemctl disable --quiet \$unit 2>/dev/null || true; done"
     "--customize-hook=chroot \"\$1\" systemctl mask --quiet ${masked[*]}"
@@ -122,9 +157,6 @@ build_image() { # FOLDER
     '--customize-hook=chroot "$1" systemctl enable --quiet vm-setup.service ssh.service'
     '--customize-hook=printf "/dev/vda / ext4 noatime 0 0\n" > "$1/etc/fstab"'
     '--customize-hook=mkdir -p "$1/etc/systemd/journald.conf.d" && printf "[Journal]\nStorage=volatile\n" > "$1/etc/systemd/journald.conf.d/vm.conf"'
-    # These machines start from vm-initrd. Packing Debian's own takes more than ten minutes under emulation: what asks for
-    # it, as a change of mdadm.conf should, is answered by "Not updating initramfs."
-    '--customize-hook=printf "update_initramfs=no\n" > "$1/etc/initramfs-tools/update-initramfs.conf"'
     "--customize-hook=$work/initrd-hook \"\$1\""
   )
   bootstrap "$codename" "$(IFS=, && printf '%s' "${packages[*]}")" "$work" "$work/root.tar" "${options[@]}"
@@ -133,6 +165,7 @@ build_image() { # FOLDER
   mkdir -p "$1" "$work/boot"
   tar -xf "$work/root.tar" -C "$work/boot" --wildcards './boot/vmlinuz-*' ./boot/vm-initrd
   cp "$work/boot/boot/vm-initrd" "$1/initrd"
+  [ "$kind" != gpu ] || tar -xf "$work/root.tar" -O --wildcards './boot/initrd.img-*' >"$1/initramfs"
   unpack_kernel "$work/boot"/boot/vmlinuz-* "$1/vmlinux"
   # mke2fs reads a folder; owners in it are right for root, or as fakeroot pretends.
   local pack=(sh -euc 'PATH=$PATH:/sbin; mkdir "$1/root" && tar -xf "$1/root.tar" -C "$1/root" --numeric-owner --xattrs --xattrs-include="*" &&
@@ -141,6 +174,6 @@ build_image() { # FOLDER
   touch "$1/.complete"
 }
 
-folder=$CACHE/vm/debian$release-$(definition | short_hash)
-[ -e "$folder/.complete" ] || with_lock "vm-$release" build_image "$folder" >&2
+folder=$CACHE/vm/debian$release$kind-$(definition | short_hash)
+[ -e "$folder/.complete" ] || with_lock "vm-$release$kind" build_image "$folder" >&2
 printf '%s\n' "$folder"

@@ -24,11 +24,12 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGTERM, interrupt)
 
 
-@pytest.fixture(scope="session")
-def image() -> Image:
-    """Debian 12, or the release that MLOPS_VM_RELEASE names; built if it is not in the cache."""
-    release = os.environ.get("MLOPS_VM_RELEASE", "12")
-    script = subprocess.run([ROOT / "scripts/vm_image.sh", release], stdout=subprocess.PIPE, text=True, check=True)
+@pytest.fixture(scope="module")
+def image(request: pytest.FixtureRequest) -> Image:
+    """Debian 12, or the release that MLOPS_VM_RELEASE names; built if it is not in the cache. IMAGE of a test file names its kind."""
+    release = getattr(request.module, "RELEASE", os.environ.get("MLOPS_VM_RELEASE", "12"))
+    command = [ROOT / "scripts/vm_image.sh", release, getattr(request.module, "IMAGE", "")]
+    script = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     return Image(Path(script.stdout.strip()))
 
 

@@ -50,6 +50,11 @@ class Image:
     def initrd(self) -> Path:
         return self.folder / "initrd"
 
+    @property
+    def initramfs(self) -> Path:
+        """What the guest has in /boot. Only of the kind gpu."""
+        return self.folder / "initramfs"
+
 
 @dataclass(frozen=True)
 class Wire:
@@ -73,6 +78,8 @@ class Machine:
     memory_mib: int = 1024
     processors: int = 2
     wire: Wire | None = None
+    # The initramfs that it starts from; None for the image's own, which loads what the root disk needs and no more.
+    initramfs: Path | None = None
     port: int = 0
     _process: subprocess.Popen[bytes] | None = None
     _qmp: Qmp | None = None
@@ -133,6 +140,21 @@ class Machine:
     def stop(self) -> None:
         """Off, without asking the guest; nothing happens if it is off."""
         self._kill(signal.SIGTERM)
+
+    def restart_from_boot(self, timeout: float = BOOT_SECONDS) -> None:
+        """Off, in order, and on again with the initramfs that the guest has in /boot by now, as a boot loader would take it."""
+        command = ["ssh", *self.ssh_options(), "root@127.0.0.1", "cat /boot/initrd.img-$(uname -r)"]
+        self.initramfs = self.folder / "initramfs"
+        with self.initramfs.open("wb") as file:
+            subprocess.run(command, stdout=file, timeout=120, check=True)
+        self.run("systemctl poweroff", timeout=60)
+        deadline = time.monotonic() + timeout
+        while self.running:
+            if time.monotonic() > deadline:
+                raise MachineError(f"{self.name}: still on after {timeout:.0f} s\n{self.console_tail()}")
+            time.sleep(0.2)
+        self.stop()
+        self.start(timeout)
 
     @property
     def running(self) -> bool:
@@ -363,6 +385,8 @@ class Machine:
             "console=ttyS0 net.ifnames=0 quiet loglevel=5 mitigations=off nokaslr",
             f"systemd.hostname={self.name} vm.key={kind}:{words}",
         ]
+        if self.initramfs:
+            kernel.append("root=/dev/vda")
         if self.wire:
             hosts = ",".join(f"{address}:{name}" for name, address in self.wire.addresses.items())
             kernel.append(f"vm.address={self.wire.addresses[self.name]} vm.hosts={hosts}")
@@ -371,7 +395,8 @@ class Machine:
             *("-machine", "q35,sata=off,smbus=off", *accelerator.ARGUMENTS[accelerator.here()]),
             *("-smp", str(self.processors), "-m", str(self.memory_mib)),
             *("-nodefaults", "-no-user-config", "-display", "none", "-vga", "none"),
-            *("-kernel", str(self.image.kernel), "-initrd", str(self.image.initrd), "-append", " ".join(kernel)),
+            *("-kernel", str(self.image.kernel), "-append", " ".join(kernel)),
+            *("-initrd", str(self.initramfs or self.image.initrd)),
             *("-chardev", f"file,id=console,path={self.console},append=on", "-serial", "chardev:console"),
             *("-qmp", f"unix:{monitor},server=on,wait=off"),
             *("-device", "virtio-rng-pci"),

@@ -34,6 +34,8 @@ ACCELERATORS = (*CHIPS, *OLDER)
 # AMD has no suite for Debian 12 and names that of Ubuntu 22.04; for Debian 13, it names none.
 SUITES = {("ubuntu", "22.04"): "jammy", ("ubuntu", "24.04"): "noble", ("debian", "12"): "jammy"}
 GROUPS = ["render", "video"]
+# Debian's; Ubuntu and RHEL have it in what every host has.
+FIRMWARE = "firmware-amd-graphics"
 # Of the kernel module and the old tree; the new tree has a key of its own.
 KEY = ("rocm/rocm.gpg.key", "CA8BB4727A47B4D09B4EE8969386B48A1A693C5C")
 
@@ -49,8 +51,8 @@ def default_module(system: System, source: str, host: bool) -> str:
     return "dkms" if host and packaged else "none"
 
 
-def select(system: System, architectures: list[str], module: str, options: dict[str, Any]) -> Result:
-    """Packages and repositories for AMD's cards of these architectures."""
+def select(system: System, architectures: list[str], module: str, host: bool, options: dict[str, Any]) -> Result:
+    """Packages and repositories for AMD's cards of these architectures; `host`: with the kernel's side."""
     if system.architecture != "amd64":
         return Refusal("AMD has packages for x86_64 only.", "Use AMD's accelerators in hosts with x86_64.")
     if options["source"] == "distribution":
@@ -62,6 +64,10 @@ def select(system: System, architectures: list[str], module: str, options: dict[
     refusal = _kernel(chosen, system, module, version, options) or _user(
         chosen, system, version, architectures, options
     )
+    if module == "none" and host and system.family == "debian":
+        # The kernel's own module does nothing without it; amdgpu-dkms brings its own.
+        chosen.packages.append(Package(FIRMWARE, "driver"))
+        chosen.components = ["non-free-firmware"]
     return refusal or chosen
 
 
@@ -78,7 +84,7 @@ def _own(system: System, module: str) -> Result:
     names = [("rocminfo", "driver"), ("rocm-smi", "utilities")]
     return Selection(
         packages=[
-            *([Package("firmware-amd-graphics", "driver")] if firmware else []),
+            *([Package(FIRMWARE, "driver")] if firmware else []),
             *(Package(package, part, unverified="amd-distribution") for package, part in names),
         ],
         components=["non-free-firmware"] if firmware else ["universe"],

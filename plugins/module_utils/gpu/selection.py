@@ -83,7 +83,7 @@ def _amd(
         return Refusal(
             "It is not known for which kernel the module is wanted.", "Set kernel_releases to what uname -r says."
         )
-    chosen = amd.select(system, architectures, module, options)
+    chosen = amd.select(system, architectures, module, host, options)
     if isinstance(chosen, Selection):
         chosen.module = module
         chosen.generations = [name for name in architectures if name in amd.ACCELERATORS]

@@ -267,14 +267,14 @@ def parse(data: bytes) -> dict[str, Any]:
     }
 
 
-def ask(timeout: int = TIMEOUT_SECONDS) -> bytes:
-    """The XML of this machine's nvidia-smi. Broken when there is none, it fails, or a hung driver holds it."""
+def ask(timeout: int = TIMEOUT_SECONDS, arguments: tuple[str, ...] = ("-q", "-x")) -> bytes:
+    """What this machine's nvidia-smi says: by default all, as XML. Broken when there is none, it fails, or a hung driver holds it."""
     program = next((path for path in PROGRAMS if os.access(path, os.X_OK)), None)
     if program is None:
         raise Broken("nvidia-smi is not installed")
     try:
         process = subprocess.Popen(
-            [program, "-q", "-x"],
+            [program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -73,11 +73,29 @@ def states(names):
     return dict(zip(names, blocks)) if len(blocks) == len(names) else {}
 
 
+def boots(name, units):
+    """Whether a unit starts at boot; without systemd, as in an image that is being made, systemctl reads its links."""
+    if name in units:
+        return units[name].get("UnitFileState") in STARTED_AT_BOOT
+    try:
+        answer = subprocess.run(
+            ["systemctl", "is-enabled", "--", name],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            check=False,
+        )
+    except OSError:
+        return False
+    return answer.stdout.strip() in STARTED_AT_BOOT
+
+
 def main():
     wanted = json.load(sys.stdin)
     own = [file["path"][len(UNITS) :] for file in wanted["files"] if file["path"].startswith(UNITS)]
     own = [name for name in own if "/" not in name and "@." not in name]
-    units = states(list(dict.fromkeys(wanted["units"] + wanted["masked"] + wanted["stopped"] + own)))
+    named = [name for key in ("units", "enabled", "masked", "stopped") for name in wanted[key]]
+    units = states(list(dict.fromkeys(named + own)))
     files = [file["path"] for file in wanted["files"] if differs(file)]
 
     def has(name, key, values):
@@ -105,14 +123,18 @@ def main():
             for name in wanted["units"]
             if not (has(name, "ActiveState", {"active", "activating"}) and has(name, "UnitFileState", STARTED_AT_BOOT))
         ],
+        "enabled": [name for name in wanted["enabled"] if not boots(name, units)],
         "loaded": [name for name in units if has(name, "LoadState", {"loaded"})],
         # Also what a run wrote that was killed before it told systemd.
-        "reload": any(path.startswith(UNITS) for path in files)
-        or any(has(name, "NeedDaemonReload", {"yes"}) for name in units)
-        or any(not has(name, "LoadState", {"loaded"}) for name in wanted["units"]),
+        "reload": not wanted["no_reload"]
+        and (
+            any(path.startswith(UNITS) for path in files)
+            or any(has(name, "NeedDaemonReload", {"yes"}) for name in units)
+            or any(not has(name, "LoadState", {"loaded"}) for name in wanted["units"])
+        ),
     }
     answer["differs"] = any(
-        answer[key] for key in ("packages", "directories", "files", "masked", "stopped", "units", "reload")
+        answer[key] for key in ("packages", "directories", "files", "masked", "stopped", "units", "enabled", "reload")
     )
     json.dump(answer, sys.stdout)
 

@@ -16,7 +16,8 @@ ME = {"owner": pwd.getpwuid(os.getuid()).pw_name, "group": grp.getgrgid(os.getgi
 
 
 def probe(path=None, **wanted) -> dict:
-    given = {"packages": [], "units": [], "masked": [], "stopped": [], "directories": [], "files": [], **wanted}
+    given = {"packages": [], "units": [], "enabled": [], "masked": [], "stopped": [], "directories": [], "files": []}
+    given |= {"no_reload": False, **wanted}
     # Without a PATH, systemctl is not found: as in a container without systemd.
     environment = {"PATH": str(path)} if path else {}
     answer = subprocess.run(
@@ -103,6 +104,21 @@ def test_systemd_reads_what_it_does_not_know_yet(tmp_path):
     assert probe(path=path, units=["a.timer"])["reload"]
     path = systemctl(tmp_path, state("a.automount", LoadState="not-found", ActiveState="inactive"))
     assert probe(path=path, units=["a.automount"])["reload"]
+
+
+def test_units_that_only_start_at_boot(tmp_path):
+    path = systemctl(tmp_path, state("a.service", ActiveState="inactive"), state("b.service", UnitFileState="disabled"))
+    assert probe(path=path, enabled=["a.service", "b.service"])["enabled"] == ["b.service"]
+    # No systemd answers, and systemctl is-enabled says what is on the disk.
+    program = tmp_path / "systemctl"
+    program.write_text('#!/bin/sh\n[ "$1" = is-enabled ] || exit 1\n[ "$3" != a.service ] || echo enabled\n')
+    assert probe(path=path, enabled=["a.service", "b.service"])["enabled"] == ["b.service"]
+
+
+def test_systemd_reads_nothing_where_containers_would_lose_their_devices(tmp_path):
+    path = systemctl(tmp_path, state("a.timer", NeedDaemonReload="yes"))
+    assert probe(path=path, units=["a.timer"])["differs"]
+    assert not probe(path=path, units=["a.timer"], no_reload=True)["differs"]
 
 
 def test_masked_and_stopped_units(tmp_path):

@@ -30,7 +30,7 @@ HEAD = """<!-- Made by `make gpu-page` from plugins/module_utils/gpu; a test com
 
 The filter `mlops.onprem.gpu_driver_packages` says from [hardware facts](facts.md) and a few options which driver a host gets:
 repositories with their keys, packages, holds, conflicts, module streams; or why nothing fits, and how to mend it. It reads neither
-the host nor the network. There is no role yet that installs what it says.
+the host nor the network. The role [gpu_driver](../roles/gpu_driver/README.md) installs what it says, with the same options as variables.
 
 ```yaml
 - ansible.builtin.set_fact:
@@ -58,6 +58,9 @@ Debian 12 is the case that this was made for: its security updates have brought 
 535.309.01, while the open module stayed at 535.261.03, and apt installs neither together. So with Debian's own packages, GPUs that need
 open modules are refused there until both are of one version; all others get the proprietary module. With `version: 535.261.03`,
 `preferences` hold all of the driver at the older version, without the security updates.
+
+Debian 13's open module (550.163.01-2) does not compile for Debian 13's kernels from 6.12.107 on, whose `pci_resize_resource()` has one
+argument more. It is refused for them before anything is fetched; a later revision, or a patched one of the site's own, is tried.
 
 ## What was decided where nobody says
 - The default is the vendor's repository and branch 580: long-term support, and the only branch that serves Maxwell to Blackwell.

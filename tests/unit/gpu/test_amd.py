@@ -50,6 +50,19 @@ def test_debian_13_has_no_amdgpu_package_and_uses_its_kernels_own():
     assert "names no package" in choose(facts("debian13", MI300X), module="dkms")["refused"]["reason"]
 
 
+def test_the_kernels_own_module_needs_debians_firmware():
+    result = choose(facts("debian13", MI300X))
+    assert "firmware-amd-graphics" in result["install"]
+    assert result["components"] == ["non-free-firmware"]
+    # Not beside amdgpu-dkms, not in a container, and not elsewhere.
+    for host in (
+        facts("debian12", MI300X),
+        facts("debian13", MI300X, system={"container": "docker"}),
+        facts("ubuntu24", MI300X, system={"container": "docker"}),
+    ):
+        assert "firmware-amd-graphics" not in choose(host)["install"]
+
+
 @pytest.mark.parametrize(("system", "folder"), [("rhel9", "9.6"), ("rocky9", "9.6"), ("rhel10", "10")])
 def test_folders_of_amdgpu_for_rhel_have_the_minor_version_up_to_9(system, folder):
     row = repository(choose(facts(system, MI300X)), "amdgpu")

@@ -20,7 +20,7 @@ QUIET = [f"ok: task {number}" for number in range(200)]
         "  \x1b[2m│\x1b[0m fatal: [host]: UNREACHABLE! =>",
         "[ERROR]: Task failed: Module failed",
         "Traceback (most recent call last):",
-        "E   AssertionError: assert 1 == 2",
+        "E       AssertionError: assert 1 == 2",
         "error: the docker daemon does not start",
         "ERROR: tests/a.py:65:8: disallowed-name",
         "NOT CAUGHT a unit is not restarted (12 s) ...",

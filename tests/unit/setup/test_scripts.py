@@ -107,6 +107,10 @@ def test_an_unknown_release(script):
     assert "12 and 13" in error_of(run(script, "7"))
 
 
+def test_an_unknown_kind_of_machine():
+    assert "there is gpu" in error_of(run("vm_image.sh", "12", "cpu"))
+
+
 def test_no_qemu_and_not_root(commands, tmp_path):
     """With a PATH of its own, as this computer may have QEMU."""
     for tool in ("bash", "dirname", "apt-get"):
