@@ -87,9 +87,9 @@ def _new(case: Case, wanted: str) -> Base | None:
     plan.commands(f"Make array {name}", [*command, *(block.path for block in blocks)], SETTLE)
     plan.about_to_make(f"array:{name}", [block.identity for block in blocks])
     plan.again = True
-    return Base(
-        f"/dev/md/{name}", plan_array_changes.size_of(raid["level"], [block.size_bytes for block in blocks][:active])
-    )
+    # The smallest disk says how much is taken of each; mdadm asks spares, too (Create.c).
+    least = min(block.size_bytes for block in blocks)
+    return Base(f"/dev/md/{name}", plan_array_changes.size_of(raid["level"], [least] * active))
 
 
 def _half(case: Case, block: Block, wanted: str) -> None:

@@ -32,6 +32,8 @@ class Kernel:
         self.touched: set[str] = set()
         # What the superblocks of array members say: member -> (array's uuid, name, level, slots, place).
         self.supers: dict[str, tuple[str, str, int, int, int | None]] = {}
+        # What of each member an array takes, by its UUID: superblocks hold it from the making on, also for those that are missing.
+        self.components: dict[str, int] = {}
         for block in list(self.state.blocks.values()):
             if block.array and block.array.state != "inactive":
                 for place, member in enumerate(block.array.members):
@@ -133,6 +135,8 @@ class Kernel:
             if any(self.state.signatures.get(member.name) for member in members):
                 raise Refused("a device has something on it")
             name, uuid = flags["--name"], f"uuid-{flags['--name']}-{len(self.touched)}"
+            # mdadm asks spares, too (Create.c).
+            self.components[uuid] = min(member.size_bytes for member in members) - 129 * MIB
             for place, member in enumerate(members):
                 self.supers[member.name] = (uuid, name, level, active, place if place < active else None)
                 self._sign(member.name, Signature("linux_raid_member", name, uuid))
@@ -197,6 +201,7 @@ class Kernel:
             yield "grown"
         elif flags.get("--size") == "max":
             array.component_bytes = min(self.state.blocks[m].size_bytes for m in array.members) - 129 * MIB
+            self.components[array.uuid] = array.component_bytes
             self._resize(block)
             yield "components grown"
         else:
@@ -235,6 +240,8 @@ class Kernel:
         block.links = [f"/dev/disk/by-id/md-name-{label}", f"/dev/disk/by-id/md-uuid-{uuid}", f"/dev/md/{label}"]
         assert block.array is not None
         block.array.name = ""
+        block.array.component_bytes = self.components.get(uuid, block.array.component_bytes)
+        block.size_bytes = size_of(level, [block.array.component_bytes + 129 * MIB] * slots)
         yield f"{block.name} half there"
         if whole:
             block.array.state, block.array.name = "clean", label

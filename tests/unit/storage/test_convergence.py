@@ -26,6 +26,9 @@ POOLS: dict[str, list[dict[str, Any]]] = {
     "volumes on a mirror": [pool("one", "SDB", "SDC", level=1, volumes=LVM)],
     "thin volumes on RAID 6": [pool("one", *["SDB", "SDC", "SDD", "SDE"], level=6, thin_pool_size="40%", volumes=THIN)],
     "RAID 5 with a spare": [pool("one", *["SDB", "SDC", "SDD", "SDE"], level=5, spares=1, mount="/srv/v")],
+    "a mirror whose spare is smaller": [
+        pool("one", "SDB", "SDC", "/dev/disk/by-path/pci-sdy", level=1, spares=1, mount="/srv/v")
+    ],
     "disks without a serial": [
         pool("one", "/dev/disk/by-path/pci-sdy", "/dev/disk/by-path/pci-sdz", level=1, volumes=LVM)
     ],
