@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/gpu_vendor"))
+
+from scenario import Scenario  # noqa: E402
 
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
 CACHE = "/var/cache/mlops-gpu"
 INSTALLED = "dpkg-query --show --showformat '${Package}\n'"
 
 
-class Scenario:
-    """The scenario's container, what it should have, and its converge playbook to run again with other variables."""
+class Debian(Scenario):
+    """What the scenario's container should have. The second release runs the same playbook from here."""
 
     def __init__(self, host) -> None:
-        self.host = host
-        self.inventory = Path(host.backend.ansible_runner.inventory_file)
+        super().__init__(host)
+        self.playbook = CONVERGE
         self.kernel = (self.inventory.parent / ".mlops/kernel").read_text().strip()
         self.open = host.ansible.get_variables().get("gpu_driver_flavour") == "open"
         self.package = "nvidia-open-kernel-dkms" if self.open else "nvidia-kernel-dkms"
@@ -30,7 +32,7 @@ class Scenario:
         return self.host.check_output("dpkg-query --show --showformat '${Version}' %s", package)
 
     @property
-    def driver(self) -> str:
+    def installed(self) -> str:
         return self.version(self.package).rpartition("-")[0]
 
     def modinfo(self, name: str) -> dict[str, str]:
@@ -40,34 +42,10 @@ class Scenario:
             found.setdefault(key, value.strip())
         return found
 
-    def converge(self, *options: str, **variables: object):
-        return subprocess.run(
-            ["ansible-playbook", "-i", self.inventory, CONVERGE, *options, "-e", json.dumps(variables)],
-            env={
-                **os.environ,
-                "ANSIBLE_INJECT_FACT_VARS": "false",
-                "ANSIBLE_PIPELINING": "true",
-                # Molecule has its own runs coloured, and these would inherit it.
-                "ANSIBLE_FORCE_COLOR": "false",
-                "COLUMNS": "400",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def refused(self, *options: str, **variables: object) -> str:
-        """Converge, which must fail, and return what was said."""
-        result = self.converge(*options, **variables)
-        assert result.returncode == 2, result.stdout[-4000:]
-        return re.sub(r"\s+", " ", result.stdout)
-
 
 @pytest.fixture
 def scenario(host):
-    return Scenario(host)
+    return Debian(host)
 
 
 # What is there after the run
@@ -77,7 +55,7 @@ def test_the_module_is_built_for_the_kernel(scenario):
     """Its version is the driver's, and the kernel that it was built for is the one that was named."""
     for name in (scenario.module, f"{scenario.module}-uvm", f"{scenario.module}-modeset", f"{scenario.module}-drm"):
         found = scenario.modinfo(name)
-        assert found["version"] == scenario.driver, name
+        assert found["version"] == scenario.installed, name
         assert found["vermagic"].split()[0] == scenario.kernel, name
         assert found["filename"].startswith(f"/lib/modules/{scenario.kernel}/updates/dkms/"), name
 
@@ -90,15 +68,15 @@ def test_the_module_is_of_the_flavour_that_was_asked_for(scenario):
 def test_dkms_knows_it_for_the_kernels_to_come(host, scenario):
     """A module that was only copied would be missing after the next upgrade of the kernel."""
     status = host.check_output("dkms status")
-    assert f"{scenario.module}/{scenario.driver}, {scenario.kernel}, x86_64: installed" in status, status
-    assert host.file(f"/usr/src/{scenario.module}-{scenario.driver}/dkms.conf").exists
+    assert f"{scenario.module}/{scenario.installed}, {scenario.kernel}, x86_64: installed" in status, status
+    assert host.file(f"/usr/src/{scenario.module}-{scenario.installed}/dkms.conf").exists
     assert not host.file(f"/usr/share/{scenario.module}-dkms").exists
     assert not host.file("/var/lib/mlops-onprem/gpu/trial").exists
 
 
 def test_the_user_space_is_of_the_modules_version(host, scenario):
     for name in ("libcuda1", "nvidia-smi"):
-        assert scenario.version(name).rpartition("-")[0] == scenario.driver
+        assert scenario.version(name).rpartition("-")[0] == scenario.installed
     # It loads; whose GPUs these would be is the kernel's to say.
     said = host.run("nvidia-smi")
     assert said.rc == 9 and "couldn't communicate with the NVIDIA driver" in said.stdout, said
@@ -139,14 +117,13 @@ def test_what_differs_is_put_right_and_nothing_else(host, scenario):
     initramfs = f"/boot/initrd.img-{scenario.kernel}"
     before = host.file(initramfs).mtime
     host.check_output("apt-mark unhold libcuda1 && touch /etc/modprobe.d/mlops-onprem-gpu-driver.conf")
-    result = scenario.converge()
-    assert result.returncode == 0, result.stdout[-4000:]
-    changed = set(re.findall(r"TASK \[\S+ : ([^\]]*)\] \*+\n(?:(?!TASK).*\n)*?changed:", result.stdout))
+    said = scenario.good()
+    changed = set(re.findall(r"TASK \[\S+ : ([^\]]*)\] \*+\n(?:(?!TASK).*\n)*?changed:", said))
     assert changed == {
         "Install, remove and hold, in one transaction",
         "Make the initramfs anew, without nouveau",
         "Write the record",
-    }, result.stdout[-3000:]
+    }, said[-3000:]
     assert "libcuda1" in host.check_output("apt-mark showhold").split()
     assert host.file(initramfs).mtime > before
 
@@ -162,7 +139,7 @@ def test_refuses_a_module_that_is_known_not_to_compile(scenario):
 
 def test_a_module_that_does_not_compile_is_known_before_the_packages_are_touched(host, scenario):
     """The build is made to fail by an architecture that the kernel does not have."""
-    driver = scenario.driver
+    driver = scenario.installed
     archive = f"{scenario.module}-{driver}.dkms.tar.gz"
     place = f"/usr/share/{scenario.module}-dkms"
     named = f"-m {scenario.module} -v {driver} -k {scenario.kernel}"
@@ -192,8 +169,7 @@ def test_a_module_that_does_not_compile_is_known_before_the_packages_are_touched
 def test_takes_back_all_that_it_brought(host, scenario):
     if not scenario.open:
         pytest.skip("the mutations go on with what is installed here: a build takes minutes")
-    result = scenario.converge(gpu_driver_state="absent")
-    assert result.returncode == 0, result.stdout[-4000:]
+    scenario.good(gpu_driver_state="absent")
     assert host.check_output(INSTALLED) == host.file("/srv/packages").content_string.strip()
     left = host.check_output(
         "ls -d /usr/src/nvidia* /var/lib/dkms/nvidia* /lib/modules/*/updates/dkms/*.ko* /etc/*/mlops-onprem* "
@@ -201,5 +177,4 @@ def test_takes_back_all_that_it_brought(host, scenario):
     )
     assert left == ""
     assert host.check_output("apt-mark showhold") == ""
-    again = scenario.converge(gpu_driver_state="absent")
-    assert re.search(r"changed=0 ", again.stdout), again.stdout[-3000:]
+    assert scenario.changed(gpu_driver_state="absent") == 0

@@ -21,6 +21,7 @@ class Scenario:
     def __init__(self, host) -> None:
         self.host = host
         self.inventory = Path(host.backend.ansible_runner.inventory_file)
+        self.playbook = self.inventory.parent / "converge.yml"
 
     def converge(self, *options: str, callback: str = "default", **variables: object) -> subprocess.CompletedProcess:
         return subprocess.run(
@@ -28,7 +29,7 @@ class Scenario:
                 "ansible-playbook",
                 "-i",
                 self.inventory,
-                self.inventory.parent / "converge.yml",
+                self.playbook,
                 *options,
                 "-e",
                 json.dumps(variables),
@@ -38,6 +39,8 @@ class Scenario:
                 "ANSIBLE_INJECT_FACT_VARS": "false",
                 "ANSIBLE_PIPELINING": "true",
                 "ANSIBLE_STDOUT_CALLBACK": callback,
+                # Molecule has its own runs coloured, and these would inherit it.
+                "ANSIBLE_FORCE_COLOR": "false",
                 "COLUMNS": "400",
             },
             stdin=subprocess.DEVNULL,
@@ -58,9 +61,9 @@ class Scenario:
     def executions(self, **variables: object) -> int:
         return sum(executions(self.good(callback="ansible.posix.json", **variables)).values())
 
-    def refused(self, **variables: object) -> str:
+    def refused(self, *options: str, **variables: object) -> str:
         """Converge, which must fail, and return what was said."""
-        result = self.converge(**variables)
+        result = self.converge(*options, **variables)
         assert result.returncode == 2, result.stdout[-4000:]
         return re.sub(r"\s+", " ", result.stdout)
 
