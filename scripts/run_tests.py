@@ -118,7 +118,10 @@ def role_jobs() -> list[Job]:
         if not scenarios:
             sys.exit(f"error: ROLE={wanted}: there is no molecule/{wanted} and no molecule/{wanted}-*")
     # The longest first, so that two of them end together: the later roles stand on the earlier ones and do more.
-    order = ["common-debian12", "model_registry", "gpu_driver", "acceptance", "common"]
+    order = [
+        *("common-debian12", "object_store-debian13", "model_registry", "gpu_driver", "acceptance", "object_store"),
+        "common",
+    ]
     scenarios.sort(key=lambda name: next((i for i, role in enumerate(order) if name.startswith(role)), len(order)))
     mutations = os.environ.get("MLOPS_MUTATIONS", "all" if everything else "1")
     return [
