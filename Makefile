@@ -32,6 +32,10 @@ test-lab: ## The lab end to end: twice, verify, faults, bad input
 snapshot: ## Save what is read of your hosts: make snapshot INVENTORY=/path TO=/path (nothing is changed on them)
 	@scripts/snapshot.sh "$(INVENTORY)" "$(TO)"
 
+##@ Working with the registry
+client-env: ## What one person needs: make client-env INVENTORY=/path NAME=alice [TO=/path] (see docs/client.md)
+	@scripts/client_env.sh "$(INVENTORY)" "$(NAME)" "$(TO)"
+
 ##@ Measuring and releasing
 bench: ## Measure and write docs/performance.md
 	@scripts/bench.sh
@@ -51,4 +55,4 @@ setup: ## Tools, container engine, QEMU and images
 help: ## This list
 	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-vm test-lab snapshot bench sizing-accuracy gpu-page requirements clean setup help
+.PHONY: lab verify-lab lab-shell lab-down test test-unit lint test-roles test-vm test-lab snapshot client-env bench sizing-accuracy gpu-page requirements clean setup help

@@ -198,7 +198,7 @@ def test_secrets_are_seen_nowhere(host, secrets):
     seen = shell(
         host,
         "cat /proc/[0-9]*/cmdline | tr '\\0' ' '; systemctl cat mlflow nginx; systemctl show mlflow; journalctl --no-pager; "
-        "cat /var/log/nginx/*.log",
+        "cat /var/log/nginx/*.log /var/log/mlops-onprem-model-registry/*",
     )
     assert "mlflow server" in seen
     assert not [value for value in values if value in seen]
@@ -233,11 +233,67 @@ def test_the_schema_is_the_one_that_the_package_brings(host):
     assert heads.split() == [known["tracking"], known["auth"]]
 
 
-def test_requests_are_logged_with_the_user(host, registry):
+AUDIT = "/var/log/mlops-onprem-model-registry"
+
+
+def audited(host, word):
+    return json.loads(shell(host, f"grep {word} {AUDIT}/audit.log | tail -1"))
+
+
+def test_requests_are_logged_with_user_and_object_also_after_a_rotation(host, registry):
     registry.ask("GET", "/api/2.0/mlflow/registered-models/get?name=audit-canary")
-    line = json.loads(shell(host, "grep audit-canary /var/log/nginx/model_registry.log | tail -1"))
-    assert (line["user"], line["method"], line["status"]) == ("admin", "GET", 404)
+    line = audited(host, "audit-canary")
+    assert (line["user"], line["method"], line["status"], line["object"]) == ("admin", "GET", 404, "audit-canary")
     assert {"time", "client", "uri", "seconds", "bytes_in", "bytes_out"} <= set(line)
+    # What only the body says; and nothing else of it, such as a password.
+    about = {"password": 'canary-of-a-body", "name": "x', "username": "nobody-there"}
+    registry.ask("PATCH", "/api/2.0/mlflow/users/update-password", about)
+    shell(host, f"rm -f {AUDIT}/audit.log-*; logrotate --force /etc/logrotate.d/mlops-onprem-model-registry")
+    registry.ask(
+        "DELETE", "/api/2.0/mlflow/registered-models/delete-tag", {"name": "audit-two", "key": "canary-of-a-body"}
+    )
+    registry.ask("GET", f"{ARTIFACTS}/0/audit-three/x")
+    assert audited(host, "audit-two")["action"] == "registered-models/delete-tag"
+    assert audited(host, "audit-three")["object"] == "0/audit-three/x"
+    assert shell(host, f"stat --format='%a %G' {AUDIT} {AUDIT}/audit.log").splitlines() == [
+        "750 www-data",
+        "640 www-data",
+    ]
+    rotated = shell(host, f"cat {AUDIT}/audit.log-*")
+    assert json.loads(rotated.splitlines()[-1])["about"] == "nobody-there"
+    assert "canary-of-a-body" not in rotated + shell(host, f"cat {AUDIT}/audit.log")
+    assert not shell(host, "logrotate --debug /etc/logrotate.conf 2>&1 | grep -E '^error:|duplicate'", code=None)
+
+
+def seconds_of_refusals(registry, count):
+    """How long so many requests of one user take that the proxy answers itself."""
+    connection, received = registry.connect(20), b""
+    lines = "".join(f"{key}: {value}\r\n" for key, value in registry.headers().items())
+    begin = time.monotonic()
+    connection.sock.sendall(f"GET / HTTP/1.1\r\n{lines}\r\n".encode() * count)
+    while received.count(b"HTTP/1.1 429") < count:
+        block = connection.sock.recv(1 << 16)
+        assert block, received[-300:]
+        received += block
+    connection.close()
+    return time.monotonic() - begin
+
+
+def test_guessing_passwords_ends_and_asking_too_much_waits(host, registry):
+    answers = [registry.search(password=f"guess number {number}")[0] for number in range(14)]
+    try:
+        # Other tests guess wrong, too; and a request is counted when its answer is out, while the next one may be faster.
+        assert answers[:5] == [401] * 5 and answers[-2:] == [429] * 2
+        # This address is out, also with the right password; the host itself, where the role works, is not.
+        assert registry.search()[0] == 429
+        assert registry.ask("GET", "/health", user=None)[0] == 200
+        assert ask_as_the_role_does(host, registry) == "ready"
+        # 200 in a second, so 300 take a second and a half.
+        assert seconds_of_refusals(registry, 300) > 1.2
+    finally:
+        # The count is in the proxy's memory. People would wait for a minute.
+        shell(host, "systemctl restart nginx")
+    assert registry.search()[0] == 200
 
 
 def test_metrics_are_there_for_those_who_log_in(registry):
@@ -258,6 +314,93 @@ def test_a_user_sees_only_what_was_granted(registry):
     assert registry.ask("GET", path)[0] == 200
     assert registry.ask("GET", path, **bob)[0] == 403
     assert registry.ask("DELETE", "/api/2.0/mlflow/registered-models/delete", {"name": "private"}, **bob)[0] == 403
+
+
+def listed(registry):
+    """Users by name, with their rights by what these are about."""
+    users = json.loads(registry.ask("GET", "/api/2.0/mlflow/users/list")[1])["users"]
+    return {
+        user["username"]: {
+            (right["resource_type"], right["resource_pattern"]): right["permission"]
+            for role in user["roles"]
+            for right in role["permissions"]
+        }
+        for user in users
+    }
+
+
+def secret_of(host, user):
+    inventory = Path(host.backend.ansible_runner.inventory_file).resolve()
+    path = (inventory if inventory.is_dir() else inventory.parent) / f".mlops/secrets/model_registry_user_{user}"
+    assert path.stat().st_mode & 0o777 == 0o600
+    return path.read_text().strip()
+
+
+def test_listed_users_get_their_rights_and_keep_what_they_made(host, registry):
+    """One play of the role: with a check first, and a user, an experiment and a model that came after the scenario's own run."""
+    for path in ("experiments/create", "registered-models/create"):
+        name = "fraud-training" if "experiments" in path else "fraud"
+        assert registry.ask("POST", f"/api/2.0/mlflow/{path}", {"name": name})[0] in (200, 400)
+    found = json.loads(registry.ask("GET", "/api/2.0/mlflow/experiments/get-by-name?experiment_name=fraud-training")[1])
+    number = found["experiment"]["experiment_id"]
+    assert registry.ask("PUT", f"{ARTIFACTS}/{number}/models/m-1/artifacts/model.bin", "weights")[0] == 200
+    alice = {"user": "alice", "password": secret_of(host, "alice")}
+    carol = {"user": "carol", "password": "the first one of hers"}
+    # As the scenario's own run left it, also when this test runs a second time.
+    registry.ask("PATCH", "/api/2.0/mlflow/users/update-password", {"username": "carol", "password": carol["password"]})
+    roles = json.loads(registry.ask("GET", "/api/3.0/mlflow/roles/list")[1])["roles"]
+    for right in next(role for role in roles if role["name"] == "scoring")["permissions"]:
+        if right["resource_type"] == "experiment":
+            registry.ask("DELETE", "/api/3.0/mlflow/roles/permissions/remove", {"role_permission_id": right["id"]})
+    # Carol makes a model of her own and chooses her own password; somebody is made by hand.
+    assert registry.ask("POST", "/api/2.0/mlflow/registered-models/create", {"name": "carols"}, **carol)[0] in (
+        200,
+        400,
+    )
+    change = {"username": "carol", "current_password": carol["password"], "password": "carol's own choice"}
+    assert (
+        registry.ask("PATCH", "/api/2.0/mlflow/users/update-password", change, **{**carol, "user": "carol"})[0] == 200
+    )
+    carol["password"] = change["password"]
+    by_hand = {"username": "by-hand", "password": "a long enough one"}
+    assert registry.ask("POST", "/api/2.0/mlflow/users/create", by_hand)[0] == 200
+    model, artifact = (
+        "/api/2.0/mlflow/registered-models/get?name=fraud",
+        f"{ARTIFACTS}/{number}/models/m-1/artifacts/model.bin",
+    )
+    assert registry.ask("GET", model, **alice)[0] == 200
+    # The experiment was not there when the scenario gave the rights: its name waits.
+    assert registry.ask("GET", artifact, **alice)[0] == 403
+    change = '{"model_registry_users_purge": true, "model_registry_users_rotate": ["alice"]}'
+    before = listed(registry)
+
+    code, text = play(host, "--check", "--diff", "-e", change)
+    assert code == 0, text[-2000:]
+    for step in (
+        "set the password of user alice",
+        "remove user by-hand",
+        "add READ on experiment fraud-training to role scoring",
+    ):
+        assert step in text, step
+    assert listed(registry) == before and registry.search(**alice)[0] == 200
+    assert secret_of(host, "alice") == alice["password"]
+
+    code, text = play(host, "--diff", "-vv", "-e", change)
+    assert code == 0, text[-2000:]
+    new = {**alice, "password": secret_of(host, "alice")}
+    assert new["password"] != alice["password"]
+    assert registry.search(**new)[0] == 200
+    assert not [word for word in (alice["password"], new["password"], registry.password) if word in text]
+    after = listed(registry)
+    assert set(after) == {"admin", "alice", "carol"}
+    assert after["alice"] == {("registered_model", "fraud"): "READ", ("experiment", number): "READ"}
+    # Her model is still hers, and so is her password.
+    assert after["carol"] == {("registered_model", "fraud"): "EDIT", ("registered_model", "carols"): "MANAGE"}
+    assert registry.search(**carol)[0] == 200
+    assert registry.ask("GET", artifact, **new) == (200, "weights")
+    assert registry.ask("PUT", artifact, "others", **new)[0] == 403
+    assert registry.ask("GET", artifact, **carol)[0] == 403
+    assert registry.ask("POST", "/api/2.0/mlflow/users/create", by_hand, **new)[0] == 403
 
 
 def worker_memory(host):
@@ -333,6 +476,88 @@ def test_a_full_disk_fails_the_upload_and_leaves_nothing_visible(host, registry)
     assert registry.search()[0] == 200
 
 
+def call(registry, path, body):
+    """A call of the API that has to be answered with yes."""
+    status, text = registry.ask("POST", f"/api/2.0/mlflow/{path}", body)
+    assert status == 200, text
+    return json.loads(text)
+
+
+def look_for_leftovers(host, code=0):
+    shell(host, "systemctl start mlflow-housekeeping@leftovers", code=code)
+    lines = shell(host, "journalctl -u mlflow-housekeeping@leftovers --no-pager --output=cat").splitlines()
+    return json.loads([line for line in lines if line.startswith("{")][-1])
+
+
+def test_leftovers_are_reported_and_removed_only_when_asked(host, registry):
+    assert set(
+        shell(
+            host,
+            "systemctl is-active logrotate.timer mlflow-housekeeping@disk.timer mlflow-housekeeping@leftovers.timer",
+        ).split()
+    ) == {"active"}
+    experiment = call(registry, "experiments/create", {"name": f"leftovers-{time.time()}"})["experiment_id"]
+    runs = [
+        call(registry, "runs/create", {"experiment_id": experiment})["run"]["info"]["run_id"] for _unused in range(2)
+    ]
+    model = {"experiment_id": experiment, "name": "m", "source_run_id": runs[0]}
+    model_id = call(registry, "logged-models", model)["model"]["info"]["model_id"]
+    for path in (f"{runs[0]}/artifacts/x", f"{'0' * 31}1/artifacts/x", "notes/x"):
+        assert registry.ask("PUT", f"{ARTIFACTS}/{experiment}/{path}", "x")[0] == 200
+    # A registered version points to the second run, which somebody deleted all the same.
+    registry.ask("POST", "/api/2.0/mlflow/registered-models/create", {"name": "leftovers"})
+    source = {"name": "leftovers", "source": f"mlflow-artifacts:/{experiment}/{runs[1]}/artifacts", "run_id": runs[1]}
+    version = call(registry, "model-versions/create", source)["model_version"]["version"]
+    for run in runs:
+        call(registry, "runs/delete", {"run_id": run})
+    # Forty days pass.
+    shell(
+        host,
+        f"""cd / && runuser -u mlflow -- psql -q mlflow -c "UPDATE runs SET deleted_time = 1000 WHERE run_uuid IN ('{runs[0]}', '{runs[1]}')" """
+        f"""-c "UPDATE logged_models SET last_updated_timestamp_ms = 1000 WHERE model_id = '{model_id}'" """
+        f"&& find {ROOT}/{experiment} -exec touch -d '40 days ago' {{}} +",
+    )
+    config = "/etc/mlflow/housekeeping.json"
+    try:
+        found = look_for_leftovers(host)
+        assert set(runs) <= set(found["deleted"]["runs"]) and found["deleted"]["used"] == [runs[1]]
+        assert model_id in found["deleted"]["orphan_models"]
+        assert f"{ROOT}/{experiment}/{'0' * 31}1" in [path for path, _size in found["orphan_folders"]]
+        folder = "/var/lib/prometheus/node-exporter"
+        metrics = shell(host, f"cat {folder}/mlops_model_registry_leftovers.prom")
+        assert (
+            'mlops_model_registry_leftovers{kind="used"} 1' in metrics
+            and "mlops_model_registry_housekeeping_failures 0" in metrics
+        )
+        assert "disk_alarm" in shell(
+            host, f"systemctl start mlflow-housekeeping@disk; cat {folder}/mlops_model_registry_disk.prom"
+        )
+
+        shell(host, f"""sed -i 's/"gc": "report"/"gc": "delete"/; s/"orphans": false/"orphans": true/' {config}""")
+        # Not while a version needs what gc would take.
+        found = look_for_leftovers(host, code=1)
+        assert runs[1] in found["failed"][0]
+        assert registry.ask("GET", f"/api/2.0/mlflow/runs/get?run_id={runs[0]}")[0] == 200
+        assert shell(host, f"find {ROOT}/{experiment} -name x | sort").splitlines() == [
+            f"{ROOT}/{experiment}/{runs[0]}/artifacts/x",
+            f"{ROOT}/{experiment}/notes/x",
+        ]
+        # In the same run, the logged model that nobody points to was deleted, as a person would: gc takes it a month later.
+        assert registry.ask("GET", f"/api/2.0/mlflow/logged-models/{model_id}")[0] == 404
+
+        assert (
+            registry.ask("DELETE", "/api/2.0/mlflow/model-versions/delete", {"name": "leftovers", "version": version})[
+                0
+            ]
+            == 200
+        )
+        assert look_for_leftovers(host)["failed"] == []
+        assert [registry.ask("GET", f"/api/2.0/mlflow/runs/get?run_id={run}")[0] for run in runs] == [404, 404]
+        assert shell(host, f"find {ROOT}/{experiment} -name x") == f"{ROOT}/{experiment}/notes/x"
+    finally:
+        shell(host, f"""sed -i 's/"gc": "delete"/"gc": "report"/; s/"orphans": true/"orphans": false/' {config}""")
+
+
 def test_health_says_nothing_about_the_database_and_verify_does(host, registry):
     # The unit of the cluster, too: the other one only asks it to stop.
     shell(host, "systemctl stop postgresql 'postgresql@*'")
@@ -367,8 +592,18 @@ def test_kill_during_an_upload_leaves_no_artifact_and_the_service_returns(host, 
 
 @pytest.mark.one_release
 def test_wrong_input_is_refused_all_at_once(host):
-    code, text = play(host, "-e", '{"model_registry_workers": 9, "model_registry_listen_address": "0.0.0.0"}')
+    wrong = {
+        "model_registry_workers": 9,
+        "model_registry_listen_address": "0.0.0.0",
+        "model_registry_users": [{"name": "ann", "roles": ["no-role"]}, {"name": "Ann", "password": "short-one"}],
+    }
+    code, text = play(host, "-e", json.dumps(wrong))
     assert code != 0
+    assert (
+        "the role 'no-role' is not in model_registry_roles" in text
+        and "'ann' differs in upper and lower case only" in text
+    )
+    assert "fewer than 12 characters" in text and "short-one" not in text
     assert "model_registry_workers is 9; use 1 or 2" in text
     assert "model_registry_listen_address is '0.0.0.0'" in text
     assert "Nothing was changed" in text
@@ -433,7 +668,8 @@ def test_a_removal_keeps_the_data(host, registry):
         assert code == 0, text[-2000:]
         left = shell(
             host,
-            "ls -d /etc/mlflow /etc/nginx/conf.d/mlops* /etc/systemd/system/mlflow.service /etc/mlops-onprem/tls/*",
+            "ls -d /etc/mlflow /etc/nginx/conf.d/mlops* /etc/logrotate.d/mlops* /etc/systemd/system/mlflow* /etc/mlops-onprem/tls/* "
+            "/usr/local/lib/mlops-onprem/* /var/lib/prometheus/node-exporter/mlops*",
             code=None,
         )
         assert left == ""
