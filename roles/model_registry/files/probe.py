@@ -54,6 +54,22 @@ def default_site_is_untouched():
     return f"/etc/nginx/sites-available/default {digest}" in known
 
 
+def installed_version(link):
+    """The version that the link points to, without the hash of its lock; "" where nothing is installed."""
+    try:
+        return Path(link).readlink().name.rpartition("-")[0]
+    except OSError:
+        return ""
+
+
+def last_upgrade(path):
+    """What the journal of upgrades tells."""
+    try:
+        return {key: str(value) for key, value in json.loads(Path(path).read_text()).items()}
+    except (OSError, ValueError):
+        return {}
+
+
 def database(user, connection, password):
     """The state of the schema. As the service's user, since a local PostgreSQL asks the kernel who is there."""
     try:
@@ -82,7 +98,15 @@ def database(user, connection, password):
         for table in tables if state["begun"] else ():
             cursor.execute(f"SELECT NOT EXISTS (SELECT FROM {table})")
             state["begun"] = state["begun"] and cursor.fetchone()[0]
-        for name, table in (("tracking", "alembic_version"), ("auth", "alembic_version_auth")):
+        # Before 3.6, the login tables are in a schema of their own: both count their migrations in a table of one name.
+        cursor.execute("SELECT to_regclass('mlflow_auth.alembic_version') IS NOT NULL")
+        if cursor.fetchone()[0]:
+            tables.add("mlflow_auth.alembic_version")
+        for name, table in (
+            ("tracking", "alembic_version"),
+            ("auth", "mlflow_auth.alembic_version"),
+            ("auth", "alembic_version_auth"),
+        ):
             if table in tables:
                 cursor.execute(f"SELECT version_num FROM {table}")
                 state[name] = ",".join(sorted(row[0] for row in cursor.fetchall()))
@@ -101,6 +125,8 @@ def main():
         "user": user,
         "directories": [entry["path"] for entry in wanted["directories"] if differs(entry)],
         "files": [entry["path"] for entry in wanted["files"] if differs(entry)],
+        "installed": installed_version(wanted["link"]),
+        "upgrade": last_upgrade(wanted["journal"]),
         "default_site": default_site_is_untouched(),
         "database": database(wanted["user"], wanted["connection"], wanted["password"]),
     }

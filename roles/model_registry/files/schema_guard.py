@@ -1,6 +1,6 @@
 """Let MLflow start only on the schema of its own version: otherwise it would migrate the database, with no way back.
 
-Called by the unit before each start, with the two expected revisions. Waits for a database that is not up yet.
+Called by the unit before each start, with the expected revisions as TABLE=REVISION. Waits for a database that is not up yet.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def connect():
 def main():
     session = connect()
     with session, session.cursor() as cursor:
-        for table, expected in zip(("alembic_version", "alembic_version_auth"), sys.argv[1:]):
+        for table, expected in (word.split("=", 1) for word in sys.argv[1:]):
             cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [table])
             found = "none"
             if cursor.fetchone()[0]:
