@@ -70,6 +70,17 @@ def last_upgrade(path):
         return {}
 
 
+def idle(units):
+    """Those that do not run, or would not after a restart of the host."""
+    if not units:
+        return []
+    query = ["systemctl", "show", "--property=Id,ActiveState,UnitFileState", "--", *units]
+    answer = subprocess.run(query, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=False).stdout
+    blocks = [dict(line.split("=", 1) for line in block.splitlines()) for block in answer.strip().split("\n\n")]
+    good = [one["Id"] for one in blocks if (one["ActiveState"], one["UnitFileState"]) == ("active", "enabled")]
+    return [unit for unit in units if unit not in good]
+
+
 def database(user, connection, password):
     """The state of the schema. As the service's user, since a local PostgreSQL asks the kernel who is there."""
     try:
@@ -127,6 +138,8 @@ def main():
         "files": [entry["path"] for entry in wanted["files"] if differs(entry)],
         "installed": installed_version(wanted["link"]),
         "upgrade": last_upgrade(wanted["journal"]),
+        "timers": idle(wanted["timers"]),
+        "unwanted": [path for path in wanted["unwanted"] if Path(path).exists()],
         "default_site": default_site_is_untouched(),
         "database": database(wanted["user"], wanted["connection"], wanted["password"]),
     }

@@ -88,6 +88,8 @@ class Upgrade:
         except Exception as error:
             reason = str(error) if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
             raise Problem(f"{reason}. {self.give_back()}") from None
+        finally:
+            shutil.rmtree(SCRATCH, ignore_errors=True)
         self.record("migrated")
         self.note(f"dump and old configuration are kept in {self.journal['folder']}")
 
@@ -181,7 +183,6 @@ class Upgrade:
         finally:
             with contextlib.suppress(Problem):
                 systemctl("stop", f"{TRIAL}.service")
-            shutil.rmtree(SCRATCH, ignore_errors=True)
 
     def wait_for(self, unit, port):
         wait_for(unit, port, *(self.wanted[key] for key in ("admin_user", "admin_password", "timeout")))
