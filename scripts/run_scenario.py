@@ -205,6 +205,8 @@ def main() -> int:
     scenario = sys.argv[1]
     molecule = [str(ROOT / "scripts/molecule.sh")]
     mutations = turn(mutations_of(scenario), os.environ.get("MLOPS_MUTATIONS", "all"), commits_so_far())
+    # --destroy=never leaves out the destroy at the begin, too, and a run that was killed left its containers behind.
+    subprocess.run([*molecule, "destroy", scenario], check=False)
     code = subprocess.run([*molecule, "test", scenario, "--destroy=never"], check=False).returncode
     try:
         if code == 0 and mutations:

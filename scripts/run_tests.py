@@ -8,7 +8,7 @@ have ended, since these read the checkout that the others write to. Environment:
 role or scenario, VM the vm tier to one file.
 
 Some of the work takes turns, so that a run stays bearable however many roles there are. Each role's first scenario always
-runs; of the further ones (the second release, upgrades, ...) and of the virtual machines' files, a third, and of the
+runs; of the further ones (the second release, upgrades, ...) and of the virtual machines' files, a quarter, and of the
 mutations one a scenario: others with the next commit. The output names what waits. ROLE and VM run all of what they name,
 MLOPS_ALL=1 runs everything.
 """
@@ -32,8 +32,8 @@ BUILD = ROOT / ".build"
 LOGS = BUILD / "logs"
 JUNIT = BUILD / "junit"
 FIRST_RELEASE = "debian12"
-# What takes turns is run at every third commit.
-SHARE = 3
+# What takes turns is run at every fourth commit.
+SHARE = 4
 TEST_BIN = BUILD / "venv/test/bin"
 LINT_BIN = BUILD / "venv/lint/bin"
 
@@ -92,7 +92,7 @@ def lint_jobs() -> list[Job]:
 
 
 def in_turn(names: list[str], commits: int) -> list[str]:
-    """Those that run at this commit, a third; the next commits run the others."""
+    """Those that run at this commit, a quarter; the next commits run the others."""
     return [name for i, name in enumerate(names) if i % SHARE == commits % SHARE]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -161,6 +162,45 @@ def test_an_unreachable_repository_is_told_and_the_last_good_one_stays(host):
     assert state["success"] == 0
     assert state["last_success_timestamp_seconds"] == good["last_success_timestamp_seconds"]
     assert restic(host, "snapshots --json").count('"short_id"') == 2
+
+
+def test_a_full_repository_is_told_and_the_last_good_one_stays(host):
+    good, listing = metrics(host, "backup"), restic(host, "snapshots --json")
+    shell(host, "mv /srv/backup /srv/away && mkdir -m 700 /srv/backup")
+    shell(host, "mount -t tmpfs -o mode=700,size=$(($(du -sk /srv/away | cut -f1) + 4096))k tmpfs /srv/backup")
+    try:
+        shell(host, "cp -a /srv/away/. /srv/backup/")
+        code, text = play(host, PLAYBOOKS / "backup.yml")
+        assert code != 0 and re.search(
+            r"no backup was taken: /srv/backup has \d MiB free, and a backup needs \d+ MiB at least", text
+        )
+        assert metrics(host, "backup")["success"] == 0
+        assert metrics(host, "backup")["last_success_timestamp_seconds"] == good["last_success_timestamp_seconds"]
+        assert restic(host, "snapshots --json") == listing
+    finally:
+        shell(host, "umount /srv/backup && rmdir /srv/backup && mv /srv/away /srv/backup")
+
+
+def test_another_host_keeps_it_over_sftp(host):
+    """This host, as another user: what is used is restic, ssh and a server's sftp."""
+    shell(
+        host,
+        "systemctl start ssh && useradd --create-home vault && mkdir -pm 700 /root/.ssh ~vault/.ssh"
+        " && ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519 && cp /root/.ssh/id_ed25519.pub ~vault/.ssh/authorized_keys"
+        " && chown -R vault ~vault/.ssh && ssh-keyscan -t ed25519 127.0.0.1 > /root/.ssh/known_hosts",
+    )
+    where = "sftp:vault@127.0.0.1:/home/vault/registry"
+    # A host that is not there is told by the run itself, and there is no backup that nobody takes.
+    code, text = play(
+        host, SCENARIO / "converge.yml", "-e", f"model_registry_backup_repository={where.replace('vault', 'nobody', 1)}"
+    )
+    assert code != 0 and "the registry serves, and is not backed up" in text
+    provide(host, "-e", f"model_registry_backup_repository={where}")
+    back_up(host)
+    shell(host, "systemctl start mlops-onprem-mlflow-drill")
+    assert "second@champion opens" in shell(host, "cat /var/backups/mlflow/drill-state.json")
+    assert len(shell(host, "ls /home/vault/registry/snapshots").split()) == 1
+    provide(host)
 
 
 def test_a_drill_notices_artifacts_that_are_not_in_the_backup(host):

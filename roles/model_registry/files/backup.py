@@ -29,6 +29,8 @@ CONFIG = Path("/etc/mlflow/backup.json")
 TAG = "mlops-onprem"
 SCRATCH_DATABASE = "mlflow_drill"
 KEPT = 2
+# restic writes several packs of 16 MiB at once, and needs room to be able to drop old ones.
+REPOSITORY_ROOM = 128 * 2**20
 METRICS = {
     "success": "Whether the last try succeeded",
     "last_try_timestamp_seconds": "When the last try ended",
@@ -153,6 +155,7 @@ class Registry:
             )
         dump = self.staging / "database.dump"
         self.database.dump(dump)
+        self.check_repository(dump.stat().st_size)
         manifest = {key: self.config[key] for key in ("version", "schema", "artifacts_dir", "host")}
         write(self.staging / "manifest.json", json.dumps({**manifest, "sha256": sha256(dump)}) + "\n")
         output = self.restic(
@@ -165,6 +168,17 @@ class Registry:
         snapshot = json.loads(output.splitlines()[-1])["snapshot_id"]
         self.snapshot_time = time.time()
         return f"snapshot {snapshot[:8]}"
+
+    def check_repository(self, dump_bytes):
+        """On a full disk restic goes on trying for a quarter of an hour, and then says little."""
+        if not self.config["repository"].startswith("/"):
+            return
+        free = free_bytes(Path(self.config["repository"]))
+        if free < dump_bytes + REPOSITORY_ROOM:
+            raise Problem(
+                f"{self.config['repository']} has {free // 2**20} MiB free, and a backup needs "
+                f"{(dump_bytes + REPOSITORY_ROOM) // 2**20} MiB at least: make room, or drop old snapshots (restic forget --prune)"
+            )
 
     def fetch(self, until, target):
         """(snapshot, dump, manifest) of the chosen snapshot, checked, below the target."""

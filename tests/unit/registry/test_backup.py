@@ -69,16 +69,19 @@ class Site:
     def __init__(self, module, folder, monkeypatch):
         self.module, self.done, self.fails = module, [], ()
         self.tables, self.bytes = ["t", "l"], 1
+        # Free bytes by path; elsewhere there is plenty.
+        self.free = {}
         self.config = {
             **{"user": "mlflow", "connection": {"user": "mlflow", "dbname": "mlflow"}, "password": "", "local": True},
             **{"folder": str(folder / "backups"), "artifacts_dir": "/artifacts", "env_file": "/etc/mlflow/mlflow.env"},
             **{"metrics_dir": str(folder / "metrics"), "host": "models", "version": "3.17.2", "schema": ["t", "l"]},
             **{"keep": {"daily": 3, "weekly": 2}, "service": "mlflow.service", "port": 5000, "admin_user": "admin"},
-            **{"admin_password": "x", "timeout": 5},
+            **{"admin_password": "x", "timeout": 5, "repository": str(folder / "repository")},
         }
         monkeypatch.setattr(module, "Database", lambda *about: self)
         monkeypatch.setattr(module, "systemctl", lambda *words: self.do(" ".join(words)))
         monkeypatch.setattr(module, "wait_for", lambda *about: self.do("wait"))
+        monkeypatch.setattr(module, "free_bytes", lambda path: self.free.get(str(path), 1 << 40))
         monkeypatch.setattr(module.Registry, "restic", lambda _self, *words: self.restic(*words))
         self.metrics = folder / "metrics"
 
@@ -156,6 +159,18 @@ def test_without_room_for_the_dump_nothing_is_written(site, module):
     with pytest.raises(module.Problem, match="MiB free"):
         site.registry().backup()
     assert not site.done
+
+
+def test_a_full_local_repository_is_told_before_restic_tries_for_a_quarter_of_an_hour(site, module):
+    site.free = {site.config["repository"]: module.REPOSITORY_ROOM + 3}
+    with pytest.raises(module.Problem, match="has 128 MiB free"):
+        site.registry().backup()
+    assert "backup" not in site.done and "forget" not in site.done
+    site.free = {site.config["repository"]: module.REPOSITORY_ROOM + len("dump")}
+    site.registry().backup()
+    # Of a repository elsewhere nothing is known beforehand.
+    site.free, site.config["repository"] = {}, "sftp:vault:/backup"
+    site.registry().backup()
 
 
 def test_a_restore_stops_the_server_before_it_touches_anything(site, monkeypatch):
