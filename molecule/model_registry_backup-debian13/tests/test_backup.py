@@ -64,6 +64,8 @@ def play(host, playbook, *more):
         **os.environ,
         "ANSIBLE_INJECT_FACT_VARS": "false",
         "ANSIBLE_PIPELINING": "true",
+        # molecule has it coloured; the tests look for phrases.
+        "ANSIBLE_FORCE_COLOR": "false",
         "ANSIBLE_NOCOLOR": "1",
     }
     result = subprocess.run(

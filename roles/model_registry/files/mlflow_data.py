@@ -32,7 +32,8 @@ VARIABLES = {
 }
 # Before 3.6, the login tables cannot be beside the others: both count their migrations in a table of the same name.
 OLD_AUTH_SCHEMA = "mlflow_auth"
-# Everything that a version of MLflow may have made. Only --clean would leave what a newer version added.
+# Everything that a version of MLflow may have made: tables, types, trigger functions. Only --clean would leave what a newer version
+# added. What an extension brought is not MLflow's.
 EMPTY = f"""
 SET client_min_messages = warning;
 DO $$
@@ -44,6 +45,11 @@ BEGIN
     FOR one IN SELECT format('DROP TYPE IF EXISTS %s CASCADE', pg_type.oid::regtype) FROM pg_type
                JOIN pg_namespace ON pg_namespace.oid = typnamespace
                WHERE typtype = 'e' AND nspname = ANY (current_schemas(false))
+    LOOP EXECUTE one; END LOOP;
+    FOR one IN SELECT format('DROP FUNCTION IF EXISTS %s CASCADE', pg_proc.oid::regprocedure) FROM pg_proc
+               JOIN pg_namespace ON pg_namespace.oid = pronamespace
+               WHERE prokind = 'f' AND nspname = ANY (current_schemas(false))
+                 AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')
     LOOP EXECUTE one; END LOOP;
 END $$;
 DROP SCHEMA IF EXISTS {OLD_AUTH_SCHEMA} CASCADE;
