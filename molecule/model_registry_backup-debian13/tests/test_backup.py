@@ -106,6 +106,8 @@ def restic(host, words):
 @pytest.fixture(scope="module", autouse=True)
 def first(host):
     """A registry with one model, and its backup; then another model, which the backup does not know."""
+    # On a container that was kept, those of before.
+    client(host, "for model in client.search_registered_models(): client.delete_registered_model(model.name)")
     make(host, "first", 2.0)
     back_up(host)
     found = {"hashes": hashes(host), "models": models(host), "time": shell(host, "date -u +%Y-%m-%dT%H:%M:%SZ")}
@@ -151,7 +153,7 @@ def test_a_drill_opens_a_model_by_its_alias_and_leaves_nothing(host):
 
 
 def test_an_unreachable_repository_is_told_and_the_last_good_one_stays(host):
-    good = metrics(host, "backup")
+    good, listing = metrics(host, "backup"), restic(host, "snapshots --json")
     shell(host, "mv /srv/backup /srv/away && mkdir /srv/backup")
     try:
         code, text = play(host, PLAYBOOKS / "backup.yml")
@@ -163,7 +165,7 @@ def test_an_unreachable_repository_is_told_and_the_last_good_one_stays(host):
     state = metrics(host, "backup")
     assert state["success"] == 0
     assert state["last_success_timestamp_seconds"] == good["last_success_timestamp_seconds"]
-    assert restic(host, "snapshots --json").count('"short_id"') == 2
+    assert restic(host, "snapshots --json") == listing
 
 
 def test_a_full_repository_is_told_and_the_last_good_one_stays(host):
