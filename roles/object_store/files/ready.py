@@ -7,12 +7,19 @@ this one. The role's own check at the end is the judge.
 from __future__ import annotations
 
 import contextlib
+import os
 import ssl
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 TLS = "/etc/mlops-onprem/tls/object_store_cluster"
+
+
+def alive():
+    """Whether the service that was started still runs: nobody need wait for one that refuses its configuration."""
+    return Path(f"/proc/{os.environ.get('MAINPID', 'self')}").exists()
 
 
 def main():
@@ -25,6 +32,9 @@ def main():
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError), opener.open(url, timeout=3):
+            return
+        if not alive():
+            sys.stderr.write(f"the service has ended before {url} answered\n")
             return
         time.sleep(0.3)
     sys.stderr.write(f"{url} does not answer within {seconds:.0f} s; going on\n")

@@ -14,7 +14,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 ROLE = ROOT / "roles/object_store"
 PEERS = ["10.0.0.1", "10.0.0.2", "10.0.0.3"]
-DATABASE = {"host": "db.example.test", "password": 'with "quotes"'}
+DATABASE = {"host": "db.example.test", "password": "with 'quotes\\\""}
 
 PLAYBOOK = """
 - hosts: all
