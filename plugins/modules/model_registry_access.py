@@ -31,10 +31,13 @@ options:
     description: The name that its certificate is for.
     type: str
     required: true
+  tls:
+    description: Whether it is asked with TLS. Without, only on 127.0.0.1, beside its proxy.
+    type: bool
+    default: true
   ca:
-    description: The CA that its certificate is checked with, as a path on the host.
+    description: The CA that its certificate is checked with, as a path on the host. Needed with O(tls).
     type: path
-    required: true
   login_user:
     description: An administrator.
     type: str
@@ -182,6 +185,8 @@ GRANT = {"user": {"type": "str"}, "role": {"type": "str"}, **PERMISSION}
 def _wrong(options: dict[str, Any]) -> list[str]:
     users = [{**user, "password": options["passwords"].get(user["name"])} for user in options["users"]]
     wrong = problems.problems(users, options["roles"], options["grants"], options["login_user"], options["purge"])
+    if not options["tls"] and options["address"] not in ("127.0.0.1", "::1"):
+        wrong.append(f"without TLS, the registry is asked on 127.0.0.1 only, not on {options['address']}")
     missing = [user["name"] for user in wanted.present(users) if user["password"] is None]
     return wrong + [f"there is no password for the user '{name}'" for name in missing]
 
@@ -192,7 +197,13 @@ def _provide(options: dict[str, Any], check: bool) -> Plan:
     api = None
     try:
         login = Login(admin, options["login_password"])
-        api = Api(options["address"], options["port"], options["server_name"], options["ca"], login)
+        api = Api(
+            options["address"],
+            options["port"],
+            options["server_name"],
+            options["ca"] if options["tls"] else None,
+            login,
+        )
         return access.provide(api, whole, options["passwords"], admin, options["purge"], set(options["rotate"]), check)
     except Unreachable as error:
         if not (check and error.absent):
@@ -210,7 +221,8 @@ def main() -> None:
             "address": {"type": "str", "required": True},
             "port": {"type": "int", "default": 443},
             "server_name": {"type": "str", "required": True},
-            "ca": {"type": "path", "required": True},
+            "tls": {"type": "bool", "default": True},
+            "ca": {"type": "path"},
             "login_user": {"type": "str", "required": True},
             "login_password": {"type": "str", "required": True, "no_log": True},
             "users": {"type": "list", "elements": "dict", "options": USER, "default": []},
@@ -220,6 +232,7 @@ def main() -> None:
             "grants": {"type": "list", "elements": "dict", "options": GRANT, "default": []},
             "purge": {"type": "bool", "default": False},
         },
+        required_if=[("tls", True, ["ca"])],
         supports_check_mode=True,
     )
     options = module.params

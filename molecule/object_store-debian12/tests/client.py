@@ -1,4 +1,4 @@
-"""A client of the store, from this computer: the role's own file, which needs no package, and a few words around it."""
+"""A client of the store, from this computer: the collection's own file, which needs no package, and a few words around it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import importlib.util
 import sys
 from pathlib import Path
 
-ROLE = Path(__file__).resolve().parents[3] / "roles/object_store"
+FILES = Path(__file__).resolve().parents[3] / "roles/common/files"
 NAME = "s3.example.test"
 PORT = 8333
 
 
 def load(name):
-    """A file of the role as a module; what it does when it is run by itself is left out."""
-    text = (ROLE / "files" / f"{name}.py").read_text()
+    """A file as a module; what it does when it is run by itself is left out."""
+    text = (FILES / f"{name}.py").read_text()
     assert text.rstrip().endswith("\nmain()")
     module = importlib.util.module_from_spec(importlib.util.spec_from_loader(name, loader=None))
     sys.modules[name] = module

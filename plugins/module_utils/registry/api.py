@@ -40,12 +40,12 @@ class Login:
 
 
 class Api:
-    """`address` is connected to; `name` is what the certificate must be for and what requests ask for."""
+    """`address` is connected to; `name` is what the certificate must be for and what requests ask for. Without a CA, there is no TLS."""
 
-    def __init__(self, address: str, port: int, name: str, ca: str, login: Login) -> None:
+    def __init__(self, address: str, port: int, name: str, ca: str | None, login: Login) -> None:
         self.address, self.port, self.name, self.login = address, port, name, login
         try:
-            self._context = ssl.create_default_context(cafile=ca)
+            self._context = ssl.create_default_context(cafile=ca) if ca else None
         except OSError as error:
             raise Unreachable(f"the CA {ca} cannot be read: {error}", isinstance(error, FileNotFoundError)) from error
         self._connection: http.client.HTTPConnection | None = None
@@ -104,7 +104,7 @@ class Api:
         if self._connection is None:
             connection = http.client.HTTPConnection(self.address, self.port, timeout=_TIMEOUT_SECONDS)
             plain = socket.create_connection((self.address, self.port), timeout=_TIMEOUT_SECONDS)
-            connection.sock = self._context.wrap_socket(plain, server_hostname=self.name)
+            connection.sock = self._context.wrap_socket(plain, server_hostname=self.name) if self._context else plain
             self._connection = connection
         words = base64.b64encode(f"{login.user}:{login.password}".encode()).decode()
         headers = {

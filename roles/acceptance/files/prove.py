@@ -27,6 +27,9 @@ def prepare(wanted):
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="2",
         MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+        # Through the registry, wherever it has its files: a bucket need not be reachable from here.
+        MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="false",
+        MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD="false",
         # Some libraries look here instead; the site's CA is in none of the bundles that they bring.
         REQUESTS_CA_BUNDLE=wanted["ca"],
         SSL_CERT_FILE=wanted["ca"],

@@ -8,6 +8,9 @@ succeeded, are metrics for the node exporter.
 
 The database is dumped before the artifacts are read. Artifacts are written once and before the database names them, so the dump
 never names a file that the snapshot lacks.
+
+Artifacts in a bucket are not in the snapshots: the bucket's old versions and its own copies elsewhere keep them. The drill opens a model from
+the bucket then, and a restore is one of the database.
 """
 
 from __future__ import annotations
@@ -28,6 +31,15 @@ from mlflow_data import Database, Problem, free_bytes, last_words, locked, syste
 CONFIG = Path("/etc/mlflow/backup.json")
 TAG = "mlops-onprem"
 SCRATCH_DATABASE = "mlflow_drill"
+# Read a model's description with MLflow. Its code is not run: it may be anybody's.
+OPEN = "import sys, yaml; from mlflow.models import Model; assert Model.from_dict(yaml.safe_load(sys.stdin)).flavors"
+FROM_BUCKET = """
+import pathlib, sys, tempfile
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+with tempfile.TemporaryDirectory() as folder:
+    path = get_artifact_repository(sys.argv[1]).download_artifacts("MLmodel", folder)
+    sys.stdout.write(pathlib.Path(path).read_text())
+"""
 KEPT = 2
 # restic writes several packs of 16 MiB at once, and needs room to be able to drop old ones.
 REPOSITORY_ROOM = 128 * 2**20
@@ -102,7 +114,8 @@ class Registry:
         self.folder = Path(config["folder"])
         self.staging = self.folder / "backup"
         self.scratch = self.folder / "drill"
-        self.artifacts = Path(config["artifacts_dir"])
+        self.bucket = config["artifacts_dir"] if config["artifacts_dir"].startswith("s3://") else ""
+        self.artifacts = None if self.bucket else Path(config["artifacts_dir"])
 
     def restic(self, *words):
         """What restic printed. Raises Problem with its complaint."""
@@ -160,14 +173,18 @@ class Registry:
         write(self.staging / "manifest.json", json.dumps({**manifest, "sha256": sha256(dump)}) + "\n")
         output = self.restic(
             *("backup", "--json", f"--tag={TAG}", f"--host={self.config['host']}", "--exclude=.artifact.uploading.*"),
-            *(str(self.staging), str(self.artifacts), self.config["env_file"]),
+            *(str(self.staging), *([] if self.bucket else [str(self.artifacts)]), self.config["env_file"]),
         )
         keep = [f"--keep-{period}={count}" for period, count in self.config["keep"].items()]
         # Only after a good one, so that a row of failures never ages the last good one out.
         self.restic("forget", f"--tag={TAG}", "--group-by=tags", "--prune", *keep)
         snapshot = json.loads(output.splitlines()[-1])["snapshot_id"]
         self.snapshot_time = time.time()
-        return f"snapshot {snapshot[:8]}"
+        return f"snapshot {snapshot[:8]}" + (
+            f" of the database; the artifacts are in {self.bucket}, whose old versions and copies are its own"
+            if self.bucket
+            else ""
+        )
 
     def check_repository(self, dump_bytes):
         """On a full disk restic goes on trying for a quarter of an hour, and then says little."""
@@ -257,22 +274,29 @@ class Registry:
             if not model:
                 return f"snapshot {snapshot['short_id']}: the database was restored; no model has an alias yet"
             name, alias, path = model
-            self.restic(
-                "restore", snapshot["id"], f"--include={manifest['artifacts_dir']}/{path}", f"--target={folder}"
-            )
-            restored = Path(f"{folder}{manifest['artifacts_dir']}/{path}")
-            if not (restored / "MLmodel").exists():
-                raise Problem(f"snapshot {snapshot['short_id']} names {name}@{alias}, and lacks its files ({path})")
-            self.open_model(restored)
-        return f"snapshot {snapshot['short_id']}: the database was restored, and {name}@{alias} opens"
+            where = manifest["artifacts_dir"]
+            if where.startswith("s3://"):
+                text = self.run(FROM_BUCKET, f"{where}/{path}", environment=self.config["artifacts_environment"])
+            else:
+                self.restic("restore", snapshot["id"], f"--include={where}/{path}", f"--target={folder}")
+                description = Path(f"{folder}{where}/{path}") / "MLmodel"
+                if not description.exists():
+                    raise Problem(f"snapshot {snapshot['short_id']} names {name}@{alias}, and lacks its files ({path})")
+                text = description.read_text()
+            self.run(OPEN, text=text)
+        return f"snapshot {snapshot['short_id']}: the database was restored, and {name}@{alias} opens" + (
+            f" (from {where}, as it is now)" if where.startswith("s3://") else ""
+        )
 
-    def open_model(self, path):
-        """Read its description with MLflow. Its code is not run: it may be anybody's."""
-        code = "import sys, yaml; from mlflow.models import Model; assert Model.from_dict(yaml.safe_load(sys.stdin)).flavors"
+    def run(self, code, *words, text="", environment=None):
+        """What MLflow's own Python printed, as the service's user."""
         answer = subprocess.run(
-            [f"{self.config['programs']}/python", "-c", code],
-            input=(path / "MLmodel").read_text(),
-            env={"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "MLFLOW_DISABLE_TELEMETRY": "true"},
+            [f"{self.config['programs']}/python", "-c", code, *words],
+            input=text,
+            env={
+                **{"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "MLFLOW_DISABLE_TELEMETRY": "true"},
+                **(environment or {}),
+            },
             cwd="/",
             user=self.config["user"],
             group=self.config["user"],
@@ -283,6 +307,7 @@ class Registry:
         )
         if answer.returncode:
             raise Problem(f"MLflow cannot open the restored model: {last_words(answer.stderr)}")
+        return answer.stdout
 
     def restore(self, until=""):
         """Everything is fetched and checked before the service stops; the tables are replaced in one transaction."""
@@ -291,21 +316,31 @@ class Registry:
             refuse_other_code(manifest, self.config)
             if manifest["artifacts_dir"] != self.config["artifacts_dir"]:
                 raise Problem(
-                    f"the snapshot's artifacts belong into {manifest['artifacts_dir']}: set model_registry_artifacts_dir to that"
+                    f"the snapshot's artifacts belong into {manifest['artifacts_dir']}, and this registry's are in "
+                    f"{self.config['artifacts_dir']}: set model_registry_artifacts_dir (or _s3) to that"
                 )
-            self.check_room(snapshot)
+            self.database.refuse_other_clients()
+            if self.artifacts:
+                self.check_room(snapshot)
             systemctl("stop", self.config["service"])
             try:
                 kept = self.keep_present_tables()
-                self.restic("restore", snapshot["id"], f"--include={self.artifacts}", "--target=/")
-                # By name: the user's number may be another one on another host.
-                owner = f"{self.config['user']}:{self.config['user']}"
-                subprocess.run(["chown", "--recursive", "--no-dereference", owner, str(self.artifacts)], check=True)
+                if self.artifacts:
+                    self.restore_artifacts(snapshot)
                 self.database.restore(dump)
             finally:
                 systemctl("start", self.config["service"])
         wait_for(*(self.config[key] for key in ("service", "port", "admin_user", "admin_password", "timeout")))
-        return f"snapshot {snapshot['short_id']} of {snapshot['time'][:19]} was restored; the tables of before are in {kept}"
+        return (
+            f"snapshot {snapshot['short_id']} of {snapshot['time'][:19]} was restored; the tables of before are in {kept}"
+            + (f"; the artifacts in {self.bucket} were left as they are" if self.bucket else "")
+        )
+
+    def restore_artifacts(self, snapshot):
+        self.restic("restore", snapshot["id"], f"--include={self.artifacts}", "--target=/")
+        # By name: the user's number may be another one on another host.
+        owner = f"{self.config['user']}:{self.config['user']}"
+        subprocess.run(["chown", "--recursive", "--no-dereference", owner, str(self.artifacts)], check=True)
 
     def check_room(self, snapshot):
         needed = json.loads(self.restic("stats", "--json", "--mode=restore-size", snapshot["id"]))["total_size"]

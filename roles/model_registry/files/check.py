@@ -27,6 +27,9 @@ def prepare(wanted):
         MLFLOW_HTTP_REQUEST_MAX_RETRIES="2",
         MLFLOW_DISABLE_TELEMETRY="true",
         MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR="false",
+        # Through the server, wherever it has its files.
+        MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD="false",
+        MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD="false",
         GIT_PYTHON_REFRESH="quiet",
         HOME=str(Path.cwd()),
     )

@@ -7,6 +7,9 @@
 - gc and the deletion of registered models leave files and logged models that nothing points to any more.
 - A killed upload leaves a hidden file, a killed server temporary ones.
 
+What several servers share is looked after by one of them (`shared` in CONFIG). Of artifacts in a bucket, what the database knows is found and
+removed as it is elsewhere; what it does not know is not looked for: listing a bucket may take hours, and its lifecycle does that.
+
 Prints what it found as one line of JSON. Ends with 1 where something could not be done.
 """
 
@@ -26,6 +29,7 @@ from base64 import b64encode
 from pathlib import Path
 
 DAY = 86400
+NOTHING: dict = {"experiments": {}, "runs": [], "models": [], "sources": []}
 RUN, MODEL = re.compile(r"(?<![0-9a-z-])[0-9a-f]{32}"), re.compile(r"m-[0-9a-f]{32}")
 
 
@@ -113,14 +117,14 @@ def entries(folder):
 
 
 def orphan_folders(root, rows, cutoff):
-    """Folders of runs, logged models and experiments that the database does not know: (path, bytes), old ones only.
+    """Folders of runs, logged models and experiments that the database does not know: (path, bytes), old ones only. `root` is None for a bucket.
 
     Only names that MLflow gives: other things that people put there are not its own.
     """
     runs = {entry[0] for entry in rows["runs"]}
     models = {entry[0] for entry in rows["models"]}
     found = []
-    for experiment in entries(root):
+    for experiment in entries(root) if root else ():
         if not experiment.name.isdigit() or experiment.is_symlink():
             continue
         inside = [path for path in entries(experiment) if RUN.fullmatch(path.name) and path.name not in runs]
@@ -136,7 +140,7 @@ def stale_files(root, temporary, cutoff):
     """Partial uploads below the artifacts, and temporary files: (path, bytes), old ones only."""
     found = []
     for base, prefix in ((root, ".artifact.uploading."), (temporary, "")):
-        for folder, folders, files in os.walk(base):
+        for folder, folders, files in os.walk(base) if base else ():
             # Of running servers, which map these files.
             if base == temporary and "prometheus" in folders:
                 folders.remove("prometheus")
@@ -194,10 +198,11 @@ def collect(config):
 def everything(config, now):
     """Look, then do what is asked for. Returns what was found, with what went wrong under `failed`."""
     cutoff = now - config["age_days"] * DAY
-    rows = read_database(cutoff)
+    rows = read_database(cutoff) if config["shared"] else NOTHING
     found = {"deleted": choose(rows), "failed": []}
-    found["orphan_folders"] = orphan_folders(config["folders"]["artifacts"], rows, cutoff)
-    found["stale_files"] = stale_files(config["folders"]["artifacts"], config["folders"]["temporary"], now - DAY)
+    artifacts = config["folders"].get("artifacts")
+    found["orphan_folders"] = orphan_folders(artifacts, rows, cutoff)
+    found["stale_files"] = stale_files(artifacts, config["folders"]["temporary"], now - DAY)
     deleted = found["deleted"]
 
     def attempt(what, step):

@@ -129,6 +129,18 @@ class Database:
             found.append(revision)
         return found
 
+    def refuse_other_clients(self):
+        """Tables that are replaced must have no other writer: a server on another host, which the stop of this one's does not stop."""
+        rows = self.query(
+            "SELECT DISTINCT coalesce(host(client_addr), 'its own host') FROM pg_stat_activity WHERE datname = current_database() "
+            "AND usename = current_user AND pid <> pg_backend_pid() AND client_addr IS DISTINCT FROM inet_client_addr()"
+        )
+        if rows:
+            raise Problem(
+                f"another server uses this database, from {', '.join(sorted(row[0] for row in rows))}: stop mlflow there first "
+                "(systemctl stop mlflow); nothing was changed"
+            )
+
     def check_tools(self):
         """pg_dump refuses a server that is newer than itself: say so before anything is stopped."""
         major = re.search(r"(\d+)", self.run("pg_dump", "--version"))

@@ -14,7 +14,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-EMPTY = {"error": "", "driver": False, "may_create": False, "begun": False, "tracking": "", "auth": ""}
+EMPTY = {
+    **{"error": "", "driver": False, "may_create": False, "begun": False, "tracking": "", "auth": ""},
+    **{"connections": 0, "limit": ""},
+}
 DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
 
 
@@ -81,6 +84,58 @@ def idle(units):
     return [unit for unit in units if unit not in good]
 
 
+def environment(path):
+    """What a file for systemd's EnvironmentFile= sets; {} where there is none."""
+    try:
+        words = [line.partition("=") for line in Path(path).read_text().splitlines() if not line.startswith("#")]
+    except OSError:
+        return {}
+    return {name: re.sub(r"\\(.)", r"\1", value.strip('"')) for name, _sign, value in words}
+
+
+def destination(env_file):
+    """Where the server's artifacts are so far; "" where that is nowhere, or an empty folder."""
+    found = environment(env_file).get("MLFLOW_ARTIFACTS_DESTINATION", "")
+    with contextlib.suppress(OSError):
+        if found.startswith("/") and not next(Path(found).iterdir(), None):
+            return ""
+    return found
+
+
+def filesystem(path):
+    """The kind of file system that a folder is on, or will be made on."""
+    if not path:
+        return ""
+    path = Path(path)
+    while not path.exists():
+        path = path.parent
+    path = f"{path.resolve()}/"
+    best = ("", "")
+    for line in Path("/proc/self/mountinfo").read_text().splitlines():
+        left, _dash, right = line.partition(" - ")
+        point = left.split()[4].replace("\\040", " ").rstrip("/") + "/"
+        # Of two mounts in one place, the later one is seen.
+        if path.startswith(point) and len(point) >= len(best[0]):
+            best = (point, right.split()[0])
+    return best[1]
+
+
+def connections(cursor):
+    """How many sessions this user may have in this database, and what limits them."""
+    cursor.execute("SELECT current_setting('max_connections')::int")
+    maximum = cursor.fetchone()[0]
+    cursor.execute(
+        "SELECT coalesce(sum(setting::int), 0)::int FROM pg_settings WHERE name IN ('superuser_reserved_connections', 'reserved_connections')"
+    )
+    reserved = cursor.fetchone()[0]
+    found = [(maximum - reserved, f"max_connections {maximum}, {reserved} of them reserved")]
+    cursor.execute("SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user")
+    found.append((cursor.fetchone()[0], "the role's own limit"))
+    cursor.execute("SELECT datconnlimit FROM pg_database WHERE datname = current_database()")
+    found.append((cursor.fetchone()[0], "the database's own limit"))
+    return min(entry for entry in found if entry[0] >= 0)
+
+
 def database(user, connection, password):
     """The state of the schema. As the service's user, since a local PostgreSQL asks the kernel who is there."""
     try:
@@ -104,6 +159,7 @@ def database(user, connection, password):
         tables = {row[0] for row in cursor.fetchall()}
         cursor.execute("SELECT coalesce(has_schema_privilege(current_schema(), 'CREATE'), false)")
         state = {**EMPTY, "driver": True, "may_create": cursor.fetchone()[0]}
+        state["connections"], state["limit"] = connections(cursor)
         # What a killed first run can leave: the first tables, before the migrations, which are one transaction.
         state["begun"] = tables <= {"experiments", "runs", "tags", "metrics", "params"}
         for table in tables if state["begun"] else ():
@@ -141,6 +197,8 @@ def main():
         "timers": idle(wanted["timers"]),
         "unwanted": [path for path in wanted["unwanted"] if Path(path).exists()],
         "default_site": default_site_is_untouched(),
+        "destination": destination(wanted["env_file"]),
+        "filesystem": filesystem(wanted["artifacts"]),
         "database": database(wanted["user"], wanted["connection"], wanted["password"]),
     }
     json.dump(answer, sys.stdout)

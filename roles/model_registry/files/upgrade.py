@@ -71,6 +71,7 @@ class Upgrade:
         """From the installed version to the wanted one. The link is left alone: it moves when all this went well."""
         found = self.database.revisions()
         interrupted = self.journal.get("state") in OPEN and self.journal["to"] == self.wanted["version"]
+        self.database.refuse_other_clients()
         if found == self.wanted["old_schema"]:
             self.database.check_tools()
             self.check_space()

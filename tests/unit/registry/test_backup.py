@@ -68,7 +68,7 @@ def test_a_dump_for_other_code_is_refused(module, theirs, word):
 class Site:
     def __init__(self, module, folder, monkeypatch):
         self.module, self.done, self.fails = module, [], ()
-        self.tables, self.bytes = ["t", "l"], 1
+        self.tables, self.bytes, self.others = ["t", "l"], 1, ""
         # Free bytes by path; elsewhere there is plenty.
         self.free = {}
         self.config = {
@@ -93,7 +93,12 @@ class Site:
     def restic(self, *words):
         self.do(words[0])
         self.words = words if words[0] == "forget" else getattr(self, "words", ())
+        self.paths = [word for word in words if word[0] == "/"] if words[0] == "backup" else getattr(self, "paths", [])
         return '{"message_type": "summary", "snapshot_id": "0123456789"}'
+
+    def refuse_other_clients(self):
+        if self.others:
+            raise self.module.Problem(f"another server uses this database, from {self.others}")
 
     def revisions(self):
         return self.tables
@@ -133,6 +138,7 @@ def test_the_database_comes_before_the_artifacts_and_old_snapshots_go_last(site)
     assert site.registry().backup() == "snapshot 01234567"
     assert site.done == ["cat", "unlock", "dump", "backup", "forget"]
     assert {"--keep-daily=3", "--keep-weekly=2", "--prune"} <= set(site.words)
+    assert site.paths == [f"{site.config['folder']}/backup", "/artifacts", "/etc/mlflow/mlflow.env"]
     folder = Path(site.config["folder"])
     manifest = json.loads((folder / "backup/manifest.json").read_text())
     assert (manifest["version"], manifest["schema"], len(manifest["sha256"])) == ("3.17.2", ["t", "l"], 64)
@@ -201,6 +207,62 @@ def test_a_restore_that_fails_starts_the_server_again(site, module, monkeypatch)
     with pytest.raises(module.Problem):
         site.registry().restore()
     assert site.done[-1] == "start mlflow.service"
+
+
+def test_a_restore_while_another_server_writes_is_refused_before_the_server_stops(site, module, monkeypatch):
+    site.fetched(monkeypatch)
+    site.others = "192.0.2.7"
+    with pytest.raises(module.Problem, match=r"from 192\.0\.2\.7"):
+        site.registry().restore()
+    assert not site.done
+
+
+class TestInABucket:
+    """What a snapshot is, and says that it is, when the artifacts are in a bucket."""
+
+    @pytest.fixture
+    def site(self, site):
+        site.config.update(artifacts_dir="s3://models/prod", artifacts_environment={"AWS_ACCESS_KEY_ID": "key"})
+        return site
+
+    def test_the_backup_is_of_the_database_and_says_so(self, site):
+        said = site.registry().backup()
+        assert "of the database; the artifacts are in s3://models/prod" in said
+        assert site.paths == [f"{site.config['folder']}/backup", "/etc/mlflow/mlflow.env"]
+
+    def test_a_restore_leaves_the_bucket_alone(self, site, monkeypatch):
+        site.fetched(monkeypatch, artifacts_dir="s3://models/prod")
+        assert "the artifacts in s3://models/prod were left as they are" in site.registry().restore()
+        assert site.done == ["stop mlflow.service", "keep", "replace tables", "start mlflow.service", "wait"]
+
+    def test_a_snapshot_of_a_folder_is_refused(self, site, module, monkeypatch):
+        site.fetched(monkeypatch)
+        with pytest.raises(module.Problem, match="this registry's are in s3://models/prod"):
+            site.registry().restore()
+        assert not site.done
+
+    def test_a_drill_opens_the_model_of_the_bucket(self, site, module, monkeypatch):
+        site.fetched(monkeypatch, artifacts_dir="s3://models/prod")
+        site.tables, calls = ["t", "l"], []
+
+        @contextmanager
+        def scratch(_self):
+            yield site
+
+        monkeypatch.setattr(module.Registry, "scratch_database", scratch)
+        monkeypatch.setattr(module.Registry, "aliased_model", lambda *_: ("m", "champion", "1/models/m-1/artifacts"))
+        monkeypatch.setattr(
+            module.Registry, "run", lambda _self, code, *words, **more: calls.append((code, words, more)) or "flavors"
+        )
+        assert "m@champion opens (from s3://models/prod, as it is now)" in site.registry().drill()
+        assert calls == [
+            (
+                module.FROM_BUCKET,
+                ("s3://models/prod/1/models/m-1/artifacts",),
+                {"environment": {"AWS_ACCESS_KEY_ID": "key"}},
+            ),
+            (module.OPEN, (), {"text": "flavors"}),
+        ]
 
 
 def test_metrics_keep_the_last_success_of_a_row_of_failures(site, monkeypatch, module):

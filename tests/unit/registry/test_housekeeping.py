@@ -184,6 +184,7 @@ def look(house, root, tmp_path, monkeypatch):
             "gc": "report",
             "age_days": 30,
             "orphans": False,
+            "shared": True,
             "folders": {"artifacts": str(root), "temporary": str(tmp_path / "tmp")},
             "thresholds": [80, 90],
             **options,
@@ -221,6 +222,24 @@ def test_gc_is_not_called_for_nothing_nor_while_something_is_used(look):
     found, calls = look(gc="delete", table={**LEFT, "sources": [f"runs:/{RUNS[0]}/model"]})
     assert calls == []
     assert RUNS[0] in found["failed"][0] and "Restore these, or delete the versions" in found["failed"][0]
+
+
+def test_of_a_bucket_the_database_is_looked_at_and_no_listing_made(look, root, tmp_path):
+    stray = put(root / "1" / RUNS[3] / "x", OLD)
+    folders = {"temporary": str(tmp_path / "tmp")}
+    found, calls = look(table=LEFT, folders=folders, gc="delete", orphans=True)
+    assert found["orphan_folders"] == [] and stray.exists()
+    assert calls == ["gc", ("DELETE", f"/api/2.0/mlflow/logged-models/{MODELS[1]}")]
+
+
+def test_another_server_looks_after_its_temporary_files_only(look, house, tmp_path, monkeypatch):
+    spooled = put(tmp_path / "tmp/tmpabc/model.bin", OLD)
+    monkeypatch.setattr(
+        house, "stale_files", lambda root, temporary, cutoff: [(str(spooled), 10)] if root is None else 1 / 0
+    )
+    folders = {"temporary": str(tmp_path / "tmp")}
+    found, calls = look(table=LEFT, folders=folders, shared=False, gc="delete", orphans=True)
+    assert calls == [] and found["deleted"]["runs"] == [] and not spooled.exists()
 
 
 def test_one_thing_that_cannot_be_removed_stops_no_other(look, root, house, monkeypatch):

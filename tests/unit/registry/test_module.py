@@ -208,3 +208,13 @@ def test_a_wrong_password_of_the_administrator_is_named(module):
 def test_a_server_in_trouble_is_quoted(module, https):
     https.broken = (503, {"error_code": "TEMPORARILY_UNAVAILABLE", "message": "no database"})
     assert "the registry refused: 503 TEMPORARILY_UNAVAILABLE: no database" in module()["msg"]
+
+
+def test_beside_the_proxy_it_is_asked_on_this_host_only(module):
+    found = module(tls=False, ca=None, address="192.0.2.7")
+    assert found["failed"] and "asked on 127.0.0.1 only, not on 192.0.2.7" in found["msg"]
+
+
+def test_without_tls_a_server_of_tls_is_no_registry(module):
+    found = module(tls=False, ca=None)
+    assert found["failed"] and "the registry cannot be asked" in found["msg"]

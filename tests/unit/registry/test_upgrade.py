@@ -28,6 +28,7 @@ class Site:
 
     def __init__(self, module, folder, monkeypatch):
         self.module, self.done, self.tables, self.bytes, self.fails = module, [], OLD, 1, ()
+        self.others = ""
         self.folder = folder / "backups"
         self.config, self.link = folder / "mlflow.env", folder / "current"
         self.config.write_text("old")
@@ -51,6 +52,10 @@ class Site:
 
     def size(self):
         return self.bytes
+
+    def refuse_other_clients(self):
+        if self.others:
+            raise self.module.Problem(f"another server uses this database, from {self.others}")
 
     def check_tools(self):
         self.do("check_tools")
@@ -111,6 +116,13 @@ def test_without_room_nothing_is_stopped(site, module):
     with pytest.raises(module.Problem, match="model_registry_backup_dir"):
         site.upgrade().upgrade()
     assert site.done == ["check_tools"]
+
+
+def test_while_another_server_writes_nothing_is_stopped(site, module):
+    site.others = "192.0.2.7"
+    with pytest.raises(module.Problem, match=r"from 192\.0\.2\.7"):
+        site.upgrade().upgrade()
+    assert site.done == []
 
 
 def test_unknown_tables_are_left_alone(site, module):

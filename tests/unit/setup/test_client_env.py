@@ -40,7 +40,7 @@ def kit(inventory: Path, *more: object) -> tuple[int, str]:
 def sourced(folder: Path) -> dict[str, str]:
     command = f"env -i HOME=/h sh -c '. {folder}/mlflow.env && env'"
     lines = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True).stdout.splitlines()
-    return dict(line.split("=", 1) for line in lines if line.startswith("MLFLOW_"))
+    return dict(line.split("=", 1) for line in lines if line.startswith(("MLFLOW_", "REQUESTS_")))
 
 
 def test_the_kit_of_a_user_with_a_generated_password(inventory):
@@ -66,6 +66,44 @@ def test_a_given_password_survives_the_shell(inventory, tmp_path):
     assert sourced(tmp_path / "elsewhere")["MLFLOW_TRACKING_PASSWORD"] == "it's $HOME"
     assert "choose your own" in (tmp_path / "elsewhere/mlflow.env").read_text()
     assert "it's" not in text
+
+
+@pytest.fixture
+def with_bucket(inventory):
+    """A registry on the platform's own object store, asked for with the wiring's variable."""
+    inventory.write_text(
+        INVENTORY
+        + """
+      model_registry_artifacts_s3: "{{ mlops_registry_bucket }}"
+object_store:
+  hosts:
+    store1:
+      object_store_server_name: s3.example.test
+      object_store_users:
+        - {name: readers, read: [mlflow]}
+        - {name: writers, write: [mlflow]}
+"""
+    )
+    (inventory.parent / ".mlops/secrets/object_store_user_writers").write_text("a generated key\n")
+    return inventory
+
+
+def test_who_does_not_reach_the_bucket_goes_through_the_registry(with_bucket):
+    code, text = kit(with_bucket, "alice")
+    assert code == 0, text
+    folder = with_bucket.parent / ".mlops/clients/alice"
+    assert sourced(folder)["MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD"] == "false"
+    assert not (folder / "s3-ca.pem").exists() and "a generated key" not in (folder / "mlflow.env").read_text()
+
+
+def test_who_reaches_the_bucket_gets_its_ca(with_bucket):
+    with_bucket.write_text(with_bucket.read_text() + "all:\n  vars:\n    mlops_client_reaches_s3: true\n")
+    code, text = kit(with_bucket, "alice")
+    assert code == 0, text
+    folder = with_bucket.parent / ".mlops/clients/alice"
+    found = sourced(folder)
+    assert found["REQUESTS_CA_BUNDLE"] == "/h/.mlflow/s3-ca.pem" and (folder / "s3-ca.pem").read_text() == "the CA\n"
+    assert not [name for name in found if "MULTIPART" in name]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Ask an S3 service, with nothing but the standard library. Reads JSON, writes JSON: {did: [...], error: "..."}.
+"""Ask an S3 service, with nothing but the standard library. Reads JSON, writes JSON: {did: [...], warnings: [...], error: "...", code: "..."}.
 
-Makes `buckets` and sets their versioning and lifecycle where these differ; with `verify`, puts, gets and deletes a small object in
-`bucket`. Tries again what may pass (no answer, 5xx) until `timeout` seconds are over, and nothing else.
+Makes `buckets` and sets their versioning and lifecycle where these differ; with `verify`, puts, gets and deletes a small object below
+`prefix` in `bucket`. Tries again what may pass (no answer, 5xx) until `timeout` seconds are over, and nothing else.
 """
 
 from __future__ import annotations
@@ -197,9 +197,10 @@ def provide_bucket(client, bucket, check, did):
         did.append(f"{name}: lifecycle {sorted(rules)}")
 
 
-def round_trip(client, bucket):
+def round_trip(client, bucket, prefix):
     """Put, get and delete an object of ours. Its version goes too, where the key may do that."""
-    key, body = f".mlops-onprem/{socket.gethostname()}-{os.urandom(4).hex()}", os.urandom(4096)
+    key = f"{prefix + '/' if prefix else ''}.mlops-onprem/{socket.gethostname()}-{os.urandom(4).hex()}"
+    body = os.urandom(4096)
     version = client.ask("PUT", bucket, key, body)[0].headers.get("x-amz-version-id")
     try:
         if client.ask("GET", bucket, key)[1] != body:
@@ -213,16 +214,30 @@ def round_trip(client, bucket):
             client.ask("DELETE", bucket, key)
 
 
+def unversioned(client, bucket):
+    """What is wrong with the bucket's versioning; "" where old versions are kept."""
+    try:
+        return "" if versioning_of(client, bucket) else f"the bucket {bucket} keeps no old versions"
+    except Refused as error:
+        if error.code not in ("AccessDenied", "403"):
+            raise
+        return f"this key may not ask whether the bucket {bucket} keeps old versions (s3:GetBucketVersioning)"
+
+
 def verify(client, wanted):
+    """What is not safe, as sentences. Raises Refused where the bucket cannot be used."""
     # Without a bucket, the login is what can be asked.
     if not wanted["bucket"]:
         client.ask("GET")
-    elif wanted["check"]:
+        return []
+    if wanted["check"]:
         client.ask("HEAD", wanted["bucket"])
     else:
-        round_trip(client, wanted["bucket"])
-    if wanted.get("versioning") and not versioning_of(client, wanted["bucket"]):
-        raise Refused(f"the bucket {wanted['bucket']} keeps no old versions", code="unversioned")
+        round_trip(client, wanted["bucket"], wanted.get("prefix", ""))
+    problem = unversioned(client, wanted["bucket"]) if wanted["versioning"] in ("require", "warn") else ""
+    if problem and wanted["versioning"] == "require":
+        raise Refused(problem, code="unversioned")
+    return [problem] if problem else []
 
 
 def main():
@@ -230,13 +245,13 @@ def main():
     deadline = time.monotonic() + wanted["timeout"]
     did = []
     while True:
-        answer = {"did": did, "error": "", "code": ""}
+        answer = {"did": did, "warnings": [], "error": "", "code": ""}
         try:
             client = Client(wanted)
             for bucket in wanted["buckets"]:
                 provide_bucket(client, bucket, wanted["check"], did)
             if wanted["verify"]:
-                verify(client, wanted)
+                answer["warnings"] = verify(client, wanted)
             break
         except Refused as error:
             answer.update(error=str(error), code=error.code)
