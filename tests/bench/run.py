@@ -25,6 +25,7 @@ from typing import Callable
 
 import facts
 import file_systems
+import registry_load
 
 ROOT = Path(__file__).resolve().parents[2]
 INVENTORY = ROOT / "inventories/lab"
@@ -243,6 +244,7 @@ def main() -> int:
         *assessment_rows(),
         *site_rows(),
         *upload_rows(),
+        *(Row(*fields) for fields in registry_load.rows()),
         *(Row(*fields) for fields in file_systems.rows()),
     ]
     options.output.write_text(page(rows))

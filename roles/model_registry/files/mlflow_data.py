@@ -32,6 +32,8 @@ VARIABLES = {
 }
 # Before 3.6, the login tables cannot be beside the others: both count their migrations in a table of the same name.
 OLD_AUTH_SCHEMA = "mlflow_auth"
+# The tables of the login through a provider.
+OIDC_SCHEMA = "mlflow_oidc"
 # Everything that a version of MLflow may have made: tables, types, trigger functions. Only --clean would leave what a newer version
 # added. What an extension brought is not MLflow's.
 EMPTY = f"""
@@ -53,6 +55,7 @@ BEGIN
     LOOP EXECUTE one; END LOOP;
 END $$;
 DROP SCHEMA IF EXISTS {OLD_AUTH_SCHEMA} CASCADE;
+DROP SCHEMA IF EXISTS {OIDC_SCHEMA} CASCADE;
 """
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 EMPTY = {
     **{"error": "", "driver": False, "may_create": False, "begun": False, "tracking": "", "auth": ""},
-    **{"connections": 0, "limit": ""},
+    **{"connections": 0, "limit": "", "oidc": "", "may_add_schema": False},
 }
 DEFAULT_SITE = Path("/etc/nginx/sites-enabled/default")
 
@@ -169,10 +169,17 @@ def database(user, connection, password):
         cursor.execute("SELECT to_regclass('mlflow_auth.alembic_version') IS NOT NULL")
         if cursor.fetchone()[0]:
             tables.add("mlflow_auth.alembic_version")
+        # The login through a provider has its tables in a schema of its own, too: some have the same names.
+        cursor.execute("SELECT to_regclass('mlflow_oidc.alembic_version') IS NOT NULL")
+        if cursor.fetchone()[0]:
+            tables.add("mlflow_oidc.alembic_version")
+        cursor.execute("SELECT has_database_privilege(current_database(), 'CREATE')")
+        state["may_add_schema"] = cursor.fetchone()[0]
         for name, table in (
             ("tracking", "alembic_version"),
             ("auth", "mlflow_auth.alembic_version"),
             ("auth", "alembic_version_auth"),
+            ("oidc", "mlflow_oidc.alembic_version"),
         ):
             if table in tables:
                 cursor.execute(f"SELECT version_num FROM {table}")
