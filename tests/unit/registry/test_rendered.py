@@ -7,7 +7,7 @@ import shlex
 
 import pytest
 
-from .rendered import DATABASE, READY, render
+from .rendered import DATABASE, READY, ROLE, render
 
 S3 = {
     "bucket": "models",
@@ -221,3 +221,8 @@ def test_the_configuration_of_backups_is_json(cases):
     text = cases["first"]["files"]["/etc/mlflow/backup.json"]
     assert json.loads(text)["artifacts_environment"]["AWS_SECRET_ACCESS_KEY"] == S3["secret_key"]
     assert cases["first"]["modes"]["/etc/mlflow/backup.json"] == "0600"
+
+
+@pytest.mark.parametrize("lock", sorted(path.name for path in ROLE.glob("files/requirements-*.txt")))
+def test_every_version_can_speak_with_a_bucket(lock):
+    assert "\nboto3==" in (ROLE / "files" / lock).read_text()
