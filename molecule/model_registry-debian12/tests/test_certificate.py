@@ -1,4 +1,5 @@
-"""A certificate that expires, or has expired, is renewed by a run of the role while people work: no request fails."""
+"""People work, and no request fails: while a certificate that expires, or has expired, is renewed by a run of the role, and after
+moments in which nobody asks anything."""
 
 from __future__ import annotations
 
@@ -134,13 +135,18 @@ def replace_certificate(host, seconds):
     return new.serial_number
 
 
+def of_site(host):
+    """Address, CA and login of the registry."""
+    line = shell(host, "grep ^MLFLOW_AUTH_ADMIN_PASSWORD= /etc/mlflow/mlflow.env")
+    login = b"admin:" + line.split("=", 1)[1].strip('"').encode()
+    address = shell(host, "hostname -I").split()[0]
+    return address, shell(host, f"cat {TLS}/ca.pem"), "Basic " + base64.b64encode(login).decode()
+
+
 @pytest.mark.one_release
 @pytest.mark.parametrize("left", [10 * 86400, 15], ids=["expiring", "expired"])
 def test_a_certificate_is_renewed_under_load_and_no_request_fails(host, left):
-    address = shell(host, "hostname -I").split()[0]
-    ca = shell(host, f"cat {TLS}/ca.pem")
-    line = shell(host, "grep ^MLFLOW_AUTH_ADMIN_PASSWORD= /etc/mlflow/mlflow.env")
-    login = "Basic " + base64.b64encode(("admin:" + line.split("=", 1)[1].strip('"')).encode()).decode()
+    address, ca, login = of_site(host)
     expires = left < 86400
     begin = time.monotonic()
     old = replace_certificate(host, left)
@@ -178,3 +184,20 @@ def test_a_certificate_is_renewed_under_load_and_no_request_fails(host, left):
     fresh = Client(address, ca, login, keeps=False)
     fresh.ask()
     assert old not in fresh.seen
+
+
+@pytest.mark.one_release
+def test_a_connection_that_was_idle_for_a_moment_is_used_again(host):
+    """Between proxy and server, the server must not be the first who closes: the proxy's next request would meet its end."""
+    address, ca, login = of_site(host)
+    client = Client(address, ca, login, keeps=True)
+    client.ask()
+    opened = "ss -Htn state established '( dport = :5000 )' | awk '{print $3}' | sort"
+    before = shell(host, opened).splitlines()
+    assert before, "the proxy keeps no connection to the server"
+    # Longer than the server would keep them by itself.
+    time.sleep(8)
+    after = shell(host, opened).splitlines()
+    assert set(before) <= set(after), "the server closed what the proxy meant to use again"
+    client.ask()
+    client.close()
