@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import pytest
-from client import PORT, Store, s3, shell
+from client import PORT, Store, ports, s3, shell, stranger
 
 SCENARIO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SCENARIO.parents[1] / "tests/lab"))
@@ -28,26 +28,6 @@ CONVERGE = SCENARIO / "converge.yml"
 SERVICES = ("master", "volume", "filer", "s3")
 TLS = "/etc/mlops-onprem/tls"
 SECRETS = SCENARIO / ".mlops/secrets"
-# What is known to destroy data where nobody asks for a name, and what reads it.
-PATHS = (
-    "/",
-    "/dir/assign",
-    "/dir/lookup?volumeId=1",
-    "/dir/status",
-    "/col/delete?collection=models",
-    "/vol/vacuum",
-    "/vol/grow?count=1",
-    "/submit",
-    "/cluster/status",
-    "/status",
-    "/ui/index.html",
-    "/buckets/models/canary",
-    "/buckets/models/?recursive=true",
-    "/models/canary",
-    "/models?versioning",
-    "/models?lifecycle",
-    "/etc/iam/identity.json",
-)
 
 
 @pytest.fixture(scope="module")
@@ -132,47 +112,6 @@ def play(host, *more, callback="default"):
         return result.returncode, result.stdout
     # Long messages are wrapped; the tests look for phrases.
     return result.returncode, " ".join((result.stdout + result.stderr).replace("''", "'").split())
-
-
-def ports(host):
-    """Every socket that listens: (address, port)."""
-    return {
-        (line.split()[3].rsplit(":", 1)[0].strip("[]"), int(line.split()[3].rsplit(":", 1)[1]))
-        for line in shell(host, "ss -Hltn").splitlines()
-    }
-
-
-# Runs on the host, since most ports are on its own loopback: every port, path, method and scheme. Prints what was answered with success.
-STRANGER = """
-import http.client, itertools, json, ssl, sys
-ports, paths, certificate = json.loads(sys.argv[1])
-found = []
-for (address, port), secure in itertools.product(ports, (False, True)):
-    context = ssl.create_default_context()
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    if certificate:
-        context.load_cert_chain(certificate + "/cert.pem", certificate + "/key.pem")
-    for path, method in itertools.product(paths, ("GET", "PUT", "POST", "DELETE")):
-        try:
-            connection = (http.client.HTTPSConnection(address, port, timeout=5, context=context) if secure
-                          else http.client.HTTPConnection(address, port, timeout=5))
-            connection.request(method, path, b"x" if method in ("PUT", "POST") else None)
-            status = connection.getresponse().status
-        except (OSError, http.client.HTTPException):
-            # No TLS, or no certificate, or no HTTP: nobody answers this on any path.
-            break
-        finally:
-            connection.close()
-        if status < 400:
-            found.append([port, method, path, status])
-print(json.dumps(found))
-"""
-
-
-def stranger(host, where, certificate=""):
-    question = json.dumps([sorted(where), PATHS, certificate])
-    shell(host, f"cat > /run/stranger.py <<'END'\n{STRANGER}END")
-    return json.loads(shell(host, f"python3 /run/stranger.py '{question}'"))
 
 
 def weed_shell(host, command, folder="/etc/seaweedfs"):

@@ -17,7 +17,7 @@ import testinfra
 SCENARIO = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(SCENARIO.parent / "object_store-debian12/tests"))
 
-from client import PORT, Store, s3, shell  # noqa: E402
+from client import PORT, Store, ports, s3, shell, stranger  # noqa: E402
 
 INVENTORY = SCENARIO / "inventory.yml"
 CONVERGE = SCENARIO / "converge.yml"
@@ -54,7 +54,7 @@ class Load:
 
     def __init__(self, stores):
         self.stores = list(stores.values())
-        self.written, self.failed, self.again, self.slowest = {}, [], 0, 0.0
+        self.written, self.failed, self.again, self.most, self.slowest = {}, [], 0, 0, 0.0
         self.stop = threading.Event()
         self.thread = threading.Thread(target=self.run)
 
@@ -68,6 +68,7 @@ class Load:
                 if not refused.transient:
                     break
                 self.again += 1
+                self.most = max(self.most, number + 1)
                 time.sleep(1)
             finally:
                 self.slowest = max(self.slowest, time.monotonic() - begin)
@@ -97,7 +98,9 @@ class Load:
 
     def check(self):
         """No request failed for good, and all that was written is there: read through another host than it was written by."""
-        print(f"{len(self.written)} objects, {self.again} tries again, slowest {self.slowest:.1f} s")
+        print(
+            f"{len(self.written)} objects, {self.again} tries again, {self.most} for one request, slowest {self.slowest:.1f} s"
+        )
         assert not self.failed, self.failed[:5]
         assert len(self.written) > 5
         self.stores.reverse()
@@ -127,11 +130,6 @@ def replicas(host):
     for number in re.findall(r"volume Id:(\d+),.*?Collection:models,", weed_shell(host, "volume.list")):
         found[number] = found.get(number, 0) + 1
     return found
-
-
-def leader(host):
-    """The name of the leader's address, as the cluster has it."""
-    return re.search(r"(\S+):9333\S*\s+.*?[Ll]eader", weed_shell(host, "cluster.raft.ps"))
 
 
 def test_an_object_is_on_two_hosts_and_seen_by_all(hosts, stores):
@@ -188,6 +186,25 @@ def test_without_the_firewall_a_stranger_still_cannot_speak(hosts, addresses):
             assert result.rc != 0 and "SSL" in result.stderr, (port, path, result.stdout)
 
 
+def test_a_stranger_inside_the_cluster_can_do_nothing_on_any_port(hosts, stores):
+    """Every port of every host, asked by the next one: the firewall lets it in, and it has no certificate and no key."""
+    for name, other in zip(NAMES, "bca"):
+        where = {
+            (address, port)
+            for address, port in ports(hosts[name])
+            if not address.startswith("127.") and address != "::1"
+        }
+        assert {port for address, port in where} >= {9333, 19333, 8080, 18080, 8888, 18888, PORT, PORT + 10000}
+        # A service that listens on all addresses is asked at the one that others use.
+        found = stranger(hosts[other], {(stores[name].address, port) for address, port in where})
+        # S3 says that it is there.
+        assert [one[:3] for one in found] == [[PORT, "GET", "/status"]], (name, found)
+        # The host's own users reach some more, on its loopback.
+        found = stranger(hosts[name], ports(hosts[name]) - where)
+        assert not [one for one in found if one[:3] != [PORT, "GET", "/status"]], (name, found)
+    assert len(stores["a"].ask("GET", "models", "shared")[1]) == 300_000
+
+
 def test_a_lost_disk_is_noticed_and_begins_to_be_filled(hosts, stores):
     """The end of this is test_lost_copies_were_made_again: the masters' scripts need a minute."""
     lost = shell(hosts["b"], "ls /var/lib/seaweedfs/volumes | grep -c 'models.*dat$' || true")
@@ -211,6 +228,8 @@ def test_kill_of_a_volume_server(hosts, load):
         time.sleep(8)
         shell(hosts["c"], "systemctl unmask --runtime --quiet seaweedfs-volume; systemctl start seaweedfs-volume")
     load.check()
+    # The store itself finds the other copy.
+    assert load.again == 0
 
 
 def test_kill_of_the_leader(hosts, addresses, load):
@@ -224,6 +243,7 @@ def test_kill_of_the_leader(hosts, addresses, load):
         time.sleep(8)
         shell(hosts[name], "systemctl unmask --runtime --quiet seaweedfs-master; systemctl start seaweedfs-master")
     load.check()
+    assert load.most <= 1
 
 
 def test_kill_of_a_filer(hosts, load):
@@ -231,6 +251,7 @@ def test_kill_of_a_filer(hosts, load):
         shell(hosts["a"], "systemctl kill --signal=KILL seaweedfs-filer")
         time.sleep(4)
     load.check()
+    assert load.most <= 1
 
 
 def test_a_start_without_the_first_host(hosts, stores):

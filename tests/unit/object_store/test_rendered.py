@@ -162,6 +162,13 @@ def test_the_firewall_lets_the_cluster_and_the_metrics_readers_in(cases):
     assert " 8333" not in text.replace("18333", ""), "S3 itself is for everybody"
 
 
+def test_the_firewall_closes_what_a_master_says_to_its_own_host(cases):
+    rule = 'iifname "lo" ip daddr 127.0.0.0/8 tcp dport 9333 reject'
+    text = file(cases["three"], "firewall.nft")
+    assert text.index(rule) < text.index('iifname "lo" accept')
+    assert rule not in file(cases["one"], "firewall.nft"), "the cluster of one host is there"
+
+
 def test_the_firewall_can_be_off(cases):
     assert cases["open"]["files"]["/etc/seaweedfs/firewall.nft"] is None
     assert cases["open"]["files"]["/etc/systemd/system/mlops-onprem-object-store-firewall.service"] is None
