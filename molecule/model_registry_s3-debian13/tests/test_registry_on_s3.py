@@ -194,7 +194,7 @@ def test_who_makes_tables_waits_for_another_who_does(hosts):
     number = 0x6D6C6F7073
     shell(
         hosts[STORE],
-        f"cd / && systemd-run --quiet --unit=holder --uid=postgres psql -d mlflow -c 'SELECT pg_advisory_lock({number})' -c 'SELECT pg_sleep(600)'",
+        f"cd / && systemd-run --quiet --collect --unit=holder --uid=postgres psql -d mlflow -c 'SELECT pg_advisory_lock({number})' -c 'SELECT pg_sleep(600)'",
     )
     try:
         waiting = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND {}granted"
@@ -203,7 +203,7 @@ def test_who_makes_tables_waits_for_another_who_does(hosts):
         shell(hosts[B], f"rm -f /tmp/made; echo {code} | base64 -d > /tmp/with_lock.py")
         shell(
             hosts[B],
-            "systemd-run --quiet --unit=maker --uid=mlflow --property=EnvironmentFile=/etc/mlflow/mlflow.env --property=PrivateTmp=no "
+            "systemd-run --quiet --collect --unit=maker --uid=mlflow --property=EnvironmentFile=/etc/mlflow/mlflow.env --property=PrivateTmp=no "
             "/opt/mlflow/current/bin/python /tmp/with_lock.py touch /tmp/made",
         )
         deadline = time.monotonic() + 60
