@@ -111,15 +111,15 @@ def folder(version):
 def install_middle(host):
     """What its lock says, in seconds instead of minutes: it differs from the new version's in the three packages of MLflow only."""
     pins = [{line.split()[0] for line in lock(version).splitlines() if line[:1].isalnum()} for version in (MIDDLE, NEW)]
-    other = sorted(pins[0] - pins[1])
-    assert other == [f"{name}=={MIDDLE}" for name in ("mlflow", "mlflow-skinny", "mlflow-tracing")]
+    other = pins[0] - pins[1]
+    assert other == {f"{name}=={MIDDLE}" for name in ("mlflow", "mlflow-skinny", "mlflow-tracing")}
     digest = hashlib.sha256(lock(MIDDLE).encode()).hexdigest()
     shell(host, f"python3 -m venv {folder(MIDDLE)} && ls -d {folder(NEW)}/lib/python3*/site-packages > /run/shared.pth")
     shell(
         host,
         f"cp /run/shared.pth {folder(MIDDLE)}/lib/python3*/site-packages/ && echo {digest} > {folder(MIDDLE)}/.complete",
     )
-    shell(host, f"{folder(MIDDLE)}/bin/pip install --quiet --no-deps --ignore-installed {' '.join(other)}")
+    shell(host, f"{folder(MIDDLE)}/bin/pip install --quiet --no-deps --ignore-installed {' '.join(sorted(other))}")
 
 
 def invocation(host):

@@ -257,7 +257,7 @@ class Registry:
         if location.startswith("models:/"):
             model = location.rpartition("/")[2].replace("'", "")
             location = database.query(f"SELECT artifact_location FROM logged_models WHERE model_id = '{model}'")[0][0]
-        scheme, _, path = location.partition(":")
+        scheme, _colon, path = location.partition(":")
         if scheme != "mlflow-artifacts":
             raise Problem(f"the files of {name}@{alias} are at {location}, which is not part of this backup")
         return name, alias, path.lstrip("/")

@@ -98,6 +98,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         prepare(wanted)
+        step = "start MLflow's client"
         try:
             import mlflow
 

@@ -234,6 +234,7 @@ def wait_for(unit, port, user, password, seconds):
         {"Authorization": f"Basic {login}", "Content-Type": "application/json"},
     )
     deadline = time.monotonic() + seconds
+    said = ""
     while True:
         try:
             with urllib.request.urlopen(request, timeout=15):

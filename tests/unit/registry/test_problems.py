@@ -83,7 +83,10 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"grants": [READ]}, "model_registry_grants[0] (nobody): a grant is for a user or for a role"),
     ({"users": [{"name": "ann"}], "roles": [{"name": "team"}], "grants": [{"user": "ann", "role": "team", **READ}]}, "give one of the two"),
     ({"grants": [{"user": "admin", **READ}]}, "the administrator may do everything already"),
-    ({"users": [{"name": "ann"}], "grants": [{"user": "ann", **READ}, {"user": "ann", **READ, "permission": "EDIT"}]}, "model_registry_grants[1] (ann): there is a second"),
+    (
+        {"users": [{"name": "ann"}], "grants": [{"user": "ann", **READ}, {"user": "ann", **READ, "permission": "EDIT"}]},
+        "model_registry_grants[1] (ann): there is a second",
+    ),
     ({"roles": [{"name": "team", "permissions": [READ]}], "grants": [{"role": "team", **READ}]}, "there is a second permission for the same thing"),
     ({"rotate": ["ann"]}, "model_registry_users_rotate: 'ann' is not in model_registry_users"),
     ({"rotate": ["admin"]}, "is the administrator"),
