@@ -223,7 +223,7 @@ def test_the_database_address_names_its_driver(secrets):
 
 
 def test_the_schema_is_the_one_that_the_package_brings(host):
-    known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__model_registry_schemas"]["3.17.2"]
+    known = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__model_registry_schemas"]["3.17.2"]
     heads = shell(
         host,
         "cd / && for d in store/db_migrations server/auth/db/migrations; do /opt/mlflow/current/bin/python -c "
@@ -637,7 +637,9 @@ def test_an_unplanned_schema_is_refused_by_the_role_and_by_the_unit(host, regist
         query = f"UPDATE alembic_version SET version_num = '{revision}'"
         shell(host, f'cd / && echo "{query}" | runuser -u mlflow -- psql -q mlflow')
 
-    known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__model_registry_schemas"]["3.17.2"]["tracking"]
+    known = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__model_registry_schemas"]["3.17.2"][
+        "tracking"
+    ]
     before = invocation(host)
     revise("0584bdc529eb")
     try:

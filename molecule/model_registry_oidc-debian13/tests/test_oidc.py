@@ -264,7 +264,7 @@ def test_secrets_are_seen_nowhere(host, admin_password):
 
 
 def test_the_tables_are_the_ones_that_the_package_brings(host):
-    known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__model_registry_oidc_revision"]
+    known = yaml.safe_load((ROLE / "vars/main/login_oidc.yml").read_text())["__model_registry_oidc_revision"]
     heads = shell(
         host,
         "cd / && /opt/mlflow/current/bin/python -c 'import sys, alembic.script as s; print(*s.ScriptDirectory(sys.argv[1]).get_heads())' "
@@ -309,7 +309,7 @@ def test_other_tables_are_refused_by_the_role_and_by_the_unit(host, browser, adm
         query = f"UPDATE mlflow_oidc.alembic_version SET version_num = '{revision}'"
         shell(host, f'cd / && echo "{query}" | runuser -u mlflow -- psql -q mlflow')
 
-    known = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__model_registry_oidc_revision"]
+    known = yaml.safe_load((ROLE / "vars/main/login_oidc.yml").read_text())["__model_registry_oidc_revision"]
     revise("f6a7b8c9d0e1")
     try:
         code, text = play(host)

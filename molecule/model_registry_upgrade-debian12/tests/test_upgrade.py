@@ -15,7 +15,7 @@ import yaml
 
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
 ROLE = Path(__file__).resolve().parents[3] / "roles/model_registry"
-SCHEMAS = yaml.safe_load((ROLE / "vars/main.yml").read_text())["__model_registry_schemas"]
+SCHEMAS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__model_registry_schemas"]
 OLD, MIDDLE, NEW = "2.22.5", "3.16.1", "3.17.2"
 UNIT = "mlops-onprem-mlflow-upgrade"
 TO_NEW = ("-e", f"model_registry_version={NEW}", "-e", '{"model_registry_upgrade": true}')

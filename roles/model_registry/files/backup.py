@@ -106,7 +106,7 @@ def refuse_other_code(manifest, config):
 
 
 class Registry:
-    """config: what vars/main.yml calls __model_registry_backup_config."""
+    """config: what vars/main/backup.yml calls __model_registry_backup_config."""
 
     def __init__(self, config):
         self.config = config

@@ -48,7 +48,7 @@ def free_port():
 
 
 class Upgrade:
-    """wanted: what vars/main.yml calls __model_registry_upgrade_input."""
+    """wanted: what vars/main/upgrade.yml calls __model_registry_upgrade_input."""
 
     def __init__(self, wanted):
         self.wanted = wanted
