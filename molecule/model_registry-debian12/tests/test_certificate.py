@@ -7,10 +7,9 @@ import base64
 import datetime
 import http.client
 import json
-import os
 import socket
 import ssl
-import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -18,6 +17,11 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/model_registry"))
+
+import playing  # noqa: E402
+from on_host import shell  # noqa: E402
 
 NAME, PORT = "registry.example.test", 8443
 SCENARIO = Path(__file__).resolve().parents[1]
@@ -27,23 +31,9 @@ NO_CLOCK = 0x200000
 PAUSE = 0.05
 
 
-def shell(host, command, code=0):
-    result = host.run(command)
-    assert code is None or result.rc == code, f"{command}: {result.rc}\n{result.stdout}\n{result.stderr}"
-    return result.stdout.strip()
-
-
 def play(host):
     """The role again, from the controller."""
-    inventory = host.backend.ansible_runner.inventory_file
-    environment = {**os.environ, "ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_NOCOLOR": "1"}
-    return subprocess.run(
-        ["ansible-playbook", "-i", inventory, str(SCENARIO / "converge.yml")],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=False,
-    )
+    return playing.run(playing.inventory_of(host), SCENARIO / "converge.yml", ANSIBLE_NOCOLOR="1")
 
 
 class Client(threading.Thread):

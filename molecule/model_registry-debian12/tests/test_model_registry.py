@@ -8,15 +8,19 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
 import socket
 import ssl
-import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/model_registry"))
+
+import playing  # noqa: E402
+from on_host import shell  # noqa: E402
 
 MIB = 1024 * 1024
 NAME = "registry.example.test"
@@ -84,12 +88,6 @@ class Registry:
             time.sleep(1)
 
 
-def shell(host, command, code=0):
-    result = host.run(command)
-    assert code is None or result.rc == code, f"{command}: {result.rc}\n{result.stdout}\n{result.stderr}"
-    return result.stdout.strip()
-
-
 @pytest.fixture(scope="module")
 def secrets(host):
     lines = shell(host, "cat /etc/mlflow/mlflow.env").splitlines()
@@ -105,18 +103,7 @@ def registry(host, secrets):
 
 def play(host, *more):
     """The role again, from the controller, with other input."""
-    command = ["ansible-playbook", "-i", host.backend.ansible_runner.inventory_file, CONVERGE, *more]
-    environment = {
-        **os.environ,
-        "ANSIBLE_INJECT_FACT_VARS": "false",
-        "ANSIBLE_PIPELINING": "true",
-        "ANSIBLE_NOCOLOR": "1",
-    }
-    result = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
-    )
-    # Long messages are wrapped; the tests look for phrases.
-    return result.returncode, " ".join((result.stdout + result.stderr).replace("''", "'").split())
+    return playing.play(playing.inventory_of(host), CONVERGE, *more, ANSIBLE_PIPELINING="true", ANSIBLE_NOCOLOR="1")
 
 
 def invocation(host, unit="mlflow"):

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import base64
-import os
 import re
-import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/model_registry"))
+
+import playing  # noqa: E402
+from on_host import client, shell  # noqa: E402
+
 SCENARIO = Path(__file__).resolve().parents[1]
 PLAYBOOKS = Path(__file__).resolve().parents[3] / "playbooks"
 METRICS = "/var/lib/prometheus/node-exporter/mlops_registry_{}.prom"
-# Runs in the container, with the registry's own Python, as a user of the registry.
-CLIENT = """
-import os, sys, logging, tempfile
-secrets = dict(line.rstrip().split("=", 1) for line in open("/etc/mlflow/mlflow.env") if "=" in line)
-os.environ.update(MLFLOW_TRACKING_URI="http://127.0.0.1:5000", MLFLOW_TRACKING_USERNAME="admin", GIT_PYTHON_REFRESH="quiet",
-                  MLFLOW_TRACKING_PASSWORD=secrets["MLFLOW_AUTH_ADMIN_PASSWORD"].strip('"'), HOME=tempfile.mkdtemp())
-import mlflow, pandas
-logging.getLogger("mlflow").setLevel(logging.ERROR)
-client = mlflow.MlflowClient()
-"""
 MAKE = """
 factor = {factor}
 class Times(mlflow.pyfunc.PythonModel):
@@ -39,17 +32,6 @@ for model in sorted(client.search_registered_models(), key=lambda model: model.n
 """
 
 
-def shell(host, command, code=0):
-    result = host.run(command)
-    assert code is None or result.rc == code, f"{command}: {result.rc}\n{result.stdout}\n{result.stderr}"
-    return result.stdout.strip()
-
-
-def client(host, code):
-    text = base64.b64encode((CLIENT + code).encode()).decode()
-    return shell(host, f"cd /tmp && echo {text} | base64 -d | /opt/mlflow/current/bin/python -").splitlines()
-
-
 def make(host, name, factor):
     client(host, MAKE.format(name=name, factor=factor))
 
@@ -59,19 +41,7 @@ def models(host):
 
 
 def play(host, playbook, *more):
-    command = ["ansible-playbook", "-i", host.backend.ansible_runner.inventory_file, playbook, *more]
-    environment = {
-        **os.environ,
-        "ANSIBLE_INJECT_FACT_VARS": "false",
-        "ANSIBLE_PIPELINING": "true",
-        # molecule has it coloured; the tests look for phrases.
-        "ANSIBLE_FORCE_COLOR": "false",
-        "ANSIBLE_NOCOLOR": "1",
-    }
-    result = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
-    )
-    return result.returncode, " ".join((result.stdout + result.stderr).replace("''", "'").split())
+    return playing.play(playing.inventory_of(host), playbook, *more, **playing.PLAIN)
 
 
 def provide(host, *more):

@@ -12,11 +12,16 @@ import json
 import os
 import socket
 import ssl
-import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/model_registry"))
+
+import playing  # noqa: E402
+from on_host import shell  # noqa: E402
 
 NAME, PORT = "registry.example.test", 8443
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
@@ -24,12 +29,6 @@ BASE = "dc=example,dc=test"
 API = "/api/2.0/mlflow"
 # What the registry remembers, and a bit.
 FORGOTTEN = 3
-
-
-def shell(host, command, code=0):
-    result = host.run(command)
-    assert code is None or result.rc == code, f"{command}: {result.rc}\n{result.stdout}\n{result.stderr}"
-    return result.stdout.strip()
 
 
 class Registry:
@@ -90,12 +89,7 @@ def change(host, *lines):
 
 
 def play(host, *more):
-    command = ["ansible-playbook", "-i", host.backend.ansible_runner.inventory_file, CONVERGE, *more]
-    environment = {**os.environ, "ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_NOCOLOR": "1"}
-    result = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
-    )
-    return result.returncode, " ".join((result.stdout + result.stderr).replace("''", "'").split())
+    return playing.play(playing.inventory_of(host), CONVERGE, *more, ANSIBLE_NOCOLOR="1")
 
 
 def test_the_directory_says_yes_to_an_empty_password(host):

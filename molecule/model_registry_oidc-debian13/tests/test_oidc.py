@@ -11,7 +11,7 @@ import json
 import os
 import re
 import socket
-import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import parse_qs, urlparse
 
@@ -19,18 +19,17 @@ import pytest
 import requests
 import yaml
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/model_registry"))
+
+import playing  # noqa: E402
+from on_host import shell  # noqa: E402
+
 REGISTRY = "https://registry.example.test:8443"
 PROVIDER = "https://identity.example.test:9443"
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
 ROLE = Path(__file__).resolve().parents[3] / "roles/model_registry"
 SECRET = "the secret of the registry at the provider"
 API = "/api/2.0/mlflow"
-
-
-def shell(host, command, code=0):
-    result = host.run(command)
-    assert code is None or result.rc == code, f"{command}: {result.rc}\n{result.stdout}\n{result.stderr}"
-    return result.stdout.strip()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -122,12 +121,7 @@ def users(session, password):
 
 
 def play(host, *more):
-    command = ["ansible-playbook", "-i", host.backend.ansible_runner.inventory_file, CONVERGE, *more]
-    environment = {**os.environ, "ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_NOCOLOR": "1"}
-    result = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
-    )
-    return result.returncode, " ".join((result.stdout + result.stderr).replace("''", "'").split())
+    return playing.play(playing.inventory_of(host), CONVERGE, *more, ANSIBLE_NOCOLOR="1")
 
 
 def test_without_a_login_there_is_no_answer(browser):

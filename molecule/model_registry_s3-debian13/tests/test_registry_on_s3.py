@@ -8,10 +8,8 @@ from __future__ import annotations
 import base64
 import http.client
 import json
-import os
 import socket
 import ssl
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -21,12 +19,16 @@ import testinfra
 
 SCENARIO = Path(__file__).resolve().parents[1]
 ROOT = SCENARIO.parents[1]
-sys.path[:0] = [str(SCENARIO.parent / "object_store-debian12/tests"), str(ROOT / "tests/lab")]
+sys.path[:0] = [
+    *(str(SCENARIO.parent / name) for name in ("object_store-debian12/tests", "shared/model_registry")),
+    str(ROOT / "tests/lab"),
+]
 
+import playing  # noqa: E402
 from client import s3, shell  # noqa: E402
 from counting import executions  # noqa: E402
 
-INVENTORY = SCENARIO / "inventory.yml"
+INVENTORY, CONVERGE = SCENARIO / "inventory.yml", SCENARIO / "converge.yml"
 SECRETS = SCENARIO / ".mlops/secrets"
 NAME, PORT = "registry.example.test", 8443
 A, B, STORE = (f"model-registry-s3-{name}-debian13" for name in ("a", "b", "store"))
@@ -115,17 +117,10 @@ def bucket(addresses, keys):
 
 def play(*more, callback="default", **variables):
     """The role again, from the controller, with other input."""
-    command = ["ansible-playbook", "-i", INVENTORY, SCENARIO / "converge.yml", "-e", json.dumps(variables), *more]
-    environment = {
-        **os.environ,
-        **{"ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_PIPELINING": "true", "ANSIBLE_FORCE_COLOR": "false"},
-        **{"ANSIBLE_NOCOLOR": "1", "ANSIBLE_STDOUT_CALLBACK": callback},
-    }
-    result = subprocess.run(
-        [str(word) for word in command], capture_output=True, text=True, env=environment, check=False
-    )
+    options = ("-e", json.dumps(variables), *more)
+    result = playing.run(INVENTORY, CONVERGE, *options, ANSIBLE_STDOUT_CALLBACK=callback, **playing.PLAIN)
     text = result.stdout + result.stderr
-    return result.returncode, text if "json" in callback else " ".join(text.replace("''", "'").split())
+    return result.returncode, text if "json" in callback else playing.in_one_line(text)
 
 
 def invocations(hosts):
@@ -401,24 +396,14 @@ def test_a_run_that_changes_nothing_costs_little_and_restarts_nothing(hosts):
 def test_a_changed_setting_restarts_one_server_after_the_other(hosts, registries):
     """At each moment, one of them is ready."""
     before = invocations(hosts)
-    command = [
-        str(Path(sys.executable).parent / "ansible-playbook"),
-        "-i",
-        str(INVENTORY),
-        str(SCENARIO / "converge.yml"),
-    ]
-    run = subprocess.Popen(
-        [*command, "-e", "model_registry_login_cache_seconds=30"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        env={**os.environ, "ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_FORCE_COLOR": "false"},
-    )
+    change = ("-e", "model_registry_login_cache_seconds=30")
+    run = playing.start(INVENTORY, CONVERGE, *change, ANSIBLE_FORCE_COLOR="false")
     none, asked = 0, 0
     while run.poll() is None:
         asked += 1
         none += 200 not in [registry.ready() for registry in registries.values()]
         time.sleep(0.3)
-    assert run.returncode == 0, run.stdout.read().decode()[-3000:]
+    assert run.returncode == 0, run.stdout.read()[-3000:]
     assert not set(before) & set(invocations(hosts))
     assert asked > 10 and none == 0
     code, text = play()

@@ -5,13 +5,17 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
-import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import yaml
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/model_registry"))
+
+import playing  # noqa: E402
+from on_host import client, shell  # noqa: E402
 
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
 ROLE = Path(__file__).resolve().parents[3] / "roles/model_registry"
@@ -19,16 +23,6 @@ SCHEMAS = yaml.safe_load((ROLE / "vars/main/versions.yml").read_text())["__model
 OLD, MIDDLE, NEW = "2.22.5", "3.16.1", "3.17.2"
 UNIT = "mlops-onprem-mlflow-upgrade"
 TO_NEW = ("-e", f"model_registry_version={NEW}", "-e", '{"model_registry_upgrade": true}')
-# Runs in the container, with the Python of the installed version, as a user of the registry.
-CLIENT = """
-import os, sys, logging, tempfile
-secrets = dict(line.rstrip().split("=", 1) for line in open("/etc/mlflow/mlflow.env") if "=" in line)
-os.environ.update(MLFLOW_TRACKING_URI="http://127.0.0.1:5000", MLFLOW_TRACKING_USERNAME="admin", GIT_PYTHON_REFRESH="quiet",
-                  MLFLOW_TRACKING_PASSWORD=secrets["MLFLOW_AUTH_ADMIN_PASSWORD"].strip('"'), HOME=tempfile.mkdtemp())
-import mlflow, pandas
-logging.getLogger("mlflow").setLevel(logging.ERROR)
-client = mlflow.MlflowClient()
-"""
 MAKE = """
 class Double(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
@@ -49,42 +43,15 @@ print(mlflow.__version__, run.data.metrics["loss"], float(value))
 """
 
 
-def shell(host, command, code=0):
-    result = host.run(command)
-    assert code is None or result.rc == code, f"{command}: {result.rc}\n{result.stdout}\n{result.stderr}"
-    return result.stdout.strip()
-
-
-def client(host, code):
-    text = base64.b64encode((CLIENT + code).encode()).decode()
-    return shell(host, f"cd /tmp && echo {text} | base64 -d | /opt/mlflow/current/bin/python -").splitlines()
-
-
 def start(host, *more):
     """The role again, from the controller, with other input."""
-    command = ["ansible-playbook", "-i", host.backend.ansible_runner.inventory_file, CONVERGE, *more]
-    environment = {
-        **os.environ,
-        "ANSIBLE_INJECT_FACT_VARS": "false",
-        "ANSIBLE_PIPELINING": "true",
-        # molecule has it coloured; the tests look for phrases.
-        "ANSIBLE_FORCE_COLOR": "false",
-        "ANSIBLE_NOCOLOR": "1",
-    }
-    return subprocess.Popen(
-        [str(word) for word in command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env=environment,
-    )
+    return playing.start(playing.inventory_of(host), CONVERGE, *more, **playing.PLAIN)
 
 
 def play(host, *more):
     process = start(host, *more)
     output = process.communicate()[0]
-    # Long messages are wrapped; the tests look for phrases.
-    return process.returncode, " ".join(output.replace("''", "'").split())
+    return process.returncode, playing.in_one_line(output)
 
 
 def sql(host, query):
