@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared"))
+
+from again import Again  # noqa: E402
 
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
 TLS = "/etc/mlops-onprem/tls/demo"
@@ -18,36 +21,12 @@ ASK = (
 )
 
 
-class Scenario:
-    """The scenario's container, and its converge playbook to run again with other variables."""
+class Scenario(Again):
+    """The scenario's container, and its site's secrets on this computer."""
 
     def __init__(self, host) -> None:
-        self.host = host
-        self.inventory = Path(host.backend.ansible_runner.inventory_file)
+        super().__init__(host, CONVERGE)
         self.secrets = self.inventory.parent / ".mlops/secrets"
-
-    def converge(self, **variables: object) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["ansible-playbook", "-i", self.inventory, CONVERGE, "-e", json.dumps(variables)],
-            env={**os.environ, "ANSIBLE_INJECT_FACT_VARS": "false", "ANSIBLE_PIPELINING": "true", "COLUMNS": "400"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def changed(self, **variables: object) -> int:
-        """Converge, which must succeed, and tell how many tasks changed something."""
-        result = self.converge(**variables)
-        assert result.returncode == 0, result.stdout[-4000:]
-        return int(re.search(r"changed=(\d+)", result.stdout)[1])
-
-    def refused(self, **variables: object) -> str:
-        """Converge, which must fail, and return what was said."""
-        result = self.converge(**variables)
-        assert result.returncode == 2, result.stdout[-4000:]
-        return re.sub(r"\s+", " ", result.stdout)
 
 
 @pytest.fixture

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/gpu_vendor"))
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "molecule/shared/gpu_vendor"), str(ROOT / "tests/lab")]
 
-from scenario import Scenario, executions  # noqa: E402
+from counting import executions  # noqa: E402
+from scenario import Scenario  # noqa: E402
 
 FIRST, LATER, OTHER = "580.126.20-1", "580.178.04-1", "595.58.03-1"
 KERNEL = "6.1.0-40-amd64"

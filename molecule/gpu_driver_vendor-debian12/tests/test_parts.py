@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "shared/gpu_vendor"))
+ROOT = Path(__file__).resolve().parents[3]
+sys.path[:0] = [str(ROOT / "molecule/shared/gpu_vendor"), str(ROOT / "tests/lab")]
 
-from scenario import Scenario, executions  # noqa: E402
+from counting import executions  # noqa: E402
+from scenario import Scenario  # noqa: E402
 
 BUS = "/sys/bus/pci/devices"
 DAEMON_JSON = "/etc/docker/daemon.json"

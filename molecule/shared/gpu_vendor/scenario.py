@@ -2,70 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
-ROOT = Path(__file__).resolve().parents[3]
-sys.path.insert(0, str(ROOT / "tests/lab"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from counting import executions  # noqa: E402
+from again import Again  # noqa: E402
 
 
-class Scenario:
+class Scenario(Again):
     """The scenario's container, and its converge playbook to run again with other variables."""
 
-    def __init__(self, host) -> None:
-        self.host = host
-        self.inventory = Path(host.backend.ansible_runner.inventory_file)
-        self.playbook = self.inventory.parent / "converge.yml"
-
-    def converge(self, *options: str, callback: str = "default", **variables: object) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [
-                "ansible-playbook",
-                "-i",
-                self.inventory,
-                self.playbook,
-                *options,
-                "-e",
-                json.dumps(variables),
-            ],
-            env={
-                **os.environ,
-                "ANSIBLE_INJECT_FACT_VARS": "false",
-                "ANSIBLE_PIPELINING": "true",
-                "ANSIBLE_STDOUT_CALLBACK": callback,
-                # Molecule has its own runs coloured, and these would inherit it.
-                "ANSIBLE_FORCE_COLOR": "false",
-                "COLUMNS": "400",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def good(self, *options: str, **variables: object) -> str:
-        result = self.converge(*options, **variables)
-        assert result.returncode == 0, result.stdout[-4000:]
-        return result.stdout
-
-    def changed(self, **variables: object) -> int:
-        return int(re.search(r"changed=(\d+)", self.good(**variables))[1])
-
-    def executions(self, **variables: object) -> int:
-        return sum(executions(self.good(callback="ansible.posix.json", **variables)).values())
-
-    def refused(self, *options: str, **variables: object) -> str:
-        """Converge, which must fail, and return what was said."""
-        result = self.converge(*options, **variables)
-        assert result.returncode == 2, result.stdout[-4000:]
-        return re.sub(r"\s+", " ", result.stdout)
+    # Molecule has its own runs coloured, and these would inherit it.
+    environment: ClassVar[dict[str, str]] = {"ANSIBLE_FORCE_COLOR": "false"}
 
     def machine(self, options: str = "") -> None:
         """Other GPUs in the simulated machine."""

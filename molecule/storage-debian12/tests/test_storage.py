@@ -3,61 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 CONVERGE = Path(__file__).resolve().parents[1] / "converge.yml"
-sys.path.insert(0, str(CONVERGE.parents[2] / "tests/lab"))
+sys.path[:0] = [str(CONVERGE.parents[1] / "shared"), str(CONVERGE.parents[2] / "tests/lab")]
 
+from again import Again  # noqa: E402
 from counting import executions  # noqa: E402
-
-
-class Scenario:
-    """The scenario's container, and its converge playbook to run again with other variables."""
-
-    def __init__(self, host) -> None:
-        self.inventory = Path(host.backend.ansible_runner.inventory_file)
-
-    def converge(self, *options: str, callback: str = "default", **variables: object) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            ["ansible-playbook", "-i", self.inventory, CONVERGE, *options, "-e", json.dumps(variables)],
-            env={
-                **os.environ,
-                "ANSIBLE_INJECT_FACT_VARS": "false",
-                "ANSIBLE_PIPELINING": "true",
-                "ANSIBLE_STDOUT_CALLBACK": callback,
-                "COLUMNS": "400",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-
-    def good(self, *options: str, **variables: object) -> str:
-        result = self.converge(*options, **variables)
-        assert result.returncode == 0, result.stdout[-4000:]
-        return result.stdout
-
-    def changed(self, **variables: object) -> int:
-        return int(re.search(r"changed=(\d+)", self.good(**variables))[1])
-
-    def refused(self, **variables: object) -> str:
-        """Converge, which must fail, and return what was said."""
-        result = self.converge(**variables)
-        assert result.returncode == 2, result.stdout[-4000:]
-        return re.sub(r"\s+", " ", result.stdout)
 
 
 @pytest.fixture
 def scenario(host):
-    return Scenario(host)
+    return Again(host, CONVERGE)
 
 
 # What is there after the run
