@@ -19,6 +19,25 @@ def write(root: Path, files: dict[str, str | bytes]) -> Path:
     return root
 
 
+# What becomes of a file, beside other bytes in it: nothing, something else, or a link.
+DAMAGES = ["gone", "directory", "loop", "/", "..", "/etc/passwd"]
+
+
+def damage(root: Path, changes: dict[str, str | bytes]) -> None:
+    """Put other bytes, or one of DAMAGES, in the place of files that `write` made."""
+    for path, change in changes.items():
+        place = root / path.lstrip("/")
+        place.unlink()
+        if isinstance(change, bytes):
+            place.write_bytes(change)
+        elif change == "directory":
+            place.mkdir()
+        elif change == "loop":
+            place.symlink_to(place.name)
+        elif change != "gone":
+            place.symlink_to(change)
+
+
 def cpu_files(cpu: int, package: int, siblings: str) -> dict[str, str]:
     """The topology of one logical CPU."""
     place = f"/sys/devices/system/cpu/cpu{cpu}/topology"

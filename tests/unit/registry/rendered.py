@@ -1,4 +1,4 @@
-"""The role's variables as a host would see them: one run of Ansible on this computer for all cases, each a host of its own.
+"""What the role would write, and what it refuses.
 
 Nothing of the role runs but what refuses; what it would write is printed.
 """
@@ -6,12 +6,10 @@ Nothing of the role runs but what refuses; what it would write is printed.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[3]
+from printed import ROOT, printed
+
 ROLE = ROOT / "roles/model_registry"
 DATABASE = {"host": "db.example.test", "password": 'with "quotes"', "sslmode": "require"}
 READY = {"tracking": "dc11669786a5", "auth": "f1a2b3c4d5e6"}
@@ -59,15 +57,9 @@ def render(folder: Path, cases: dict[str, dict]) -> dict[str, dict]:
 
     A case is the role's variables without their prefix; `found` is what the probe tells of the host, `database` in it of the database.
     """
-    for name in ("templates", "files"):
-        (folder / name).symlink_to(ROLE / name)
-    (folder / "play.yml").write_text(PLAYBOOK)
     # Given secrets: making them waits for one another.
     secrets = ("admin_password", "flask_secret_key", "kek_passphrase", "backup_password")
-    common = {
-        **{"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
-        **{f"model_registry_{name}": f"a long enough {name}" for name in secrets},
-    }
+    common = {f"model_registry_{name}": f"a long enough {name}" for name in secrets}
     hosts = {}
     for name, case in cases.items():
         found = case.get("found", {})
@@ -75,30 +67,7 @@ def render(folder: Path, cases: dict[str, dict]) -> dict[str, dict]:
         probe = {**HOST, **found, "database": {**database, **found.get("database", {})}}
         hosts[name] = {f"model_registry_{key}": value for key, value in case.items() if key != "found"}
         hosts[name]["__model_registry_probe"] = {"stdout": json.dumps(probe)}
-    (folder / "inventory.yml").write_text(json.dumps({"all": {"hosts": hosts, "vars": common}}))
-    environment = {
-        **os.environ,
-        "ANSIBLE_COLLECTIONS_PATH": str(ROOT / ".build/collections"),
-        "ANSIBLE_HOME": str(folder / "home"),
-        "ANSIBLE_INJECT_FACT_VARS": "false",
-        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
-    }
-    run = subprocess.run(
-        ["ansible-playbook", "-i", "inventory.yml", "--forks=4", "play.yml"],
-        cwd=folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    tasks = json.loads(run.stdout[run.stdout.index("{") :])["plays"][0]["tasks"]
-    found = {
-        name: about["msg"]
-        for task in tasks
-        for name, about in task["hosts"].items()
-        if isinstance(about.get("msg"), dict)
-    }
-    assert set(found) == set(cases), run.stdout[-4000:] + run.stderr[-2000:]
+    found = printed(folder, ROLE, PLAYBOOK, hosts, common)
     for data in found.values():
         if "refused" not in data:
             data["modes"] = {entry["path"]: entry["mode"] for entry in data["files"]}

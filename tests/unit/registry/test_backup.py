@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-FILES = Path(__file__).resolve().parents[3] / "roles/model_registry/files"
+from .scripts import forget, fresh
+
 SNAPSHOTS = [
     {"id": "a", "short_id": "a", "time": "2027-01-01T10:00:00.123456789+01:00", "paths": []},
     {"id": "c", "short_id": "c", "time": "2027-01-03T00:00:00.5Z", "paths": []},
@@ -20,12 +19,8 @@ SNAPSHOTS = [
 
 @pytest.fixture
 def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(FILES))
-    for name in ("mlflow_data", "backup"):
-        sys.modules.pop(name, None)
-    yield importlib.import_module("backup")
-    for name in ("mlflow_data", "backup"):
-        sys.modules.pop(name, None)
+    yield fresh("backup", monkeypatch)
+    forget("backup")
 
 
 @pytest.mark.parametrize(

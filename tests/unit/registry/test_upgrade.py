@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-FILES = Path(__file__).resolve().parents[3] / "roles/model_registry/files"
+from .scripts import forget, fresh
+
 OLD, NEW, HALF = ["old", "old-auth"], ["new", "new-auth"], ["new", "old-auth"]
 
 
 @pytest.fixture
 def module(monkeypatch):
-    monkeypatch.syspath_prepend(str(FILES))
-    for name in ("mlflow_data", "upgrade"):
-        sys.modules.pop(name, None)
-    yield importlib.import_module("upgrade")
-    for name in ("mlflow_data", "upgrade"):
-        sys.modules.pop(name, None)
+    yield fresh("upgrade", monkeypatch)
+    forget("upgrade")
 
 
 class Site:

@@ -18,7 +18,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.survey import (
     sources,
 )
 from ansible_collections.mlops.onprem.plugins.module_utils.survey.facts import gather
-from hardware.trees import write
+from hardware.trees import DAMAGES, damage, write
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -39,24 +39,14 @@ CONTENT = st.one_of(
 @given(
     st.dictionaries(
         st.sampled_from(PATHS),
-        st.one_of(CONTENT, st.sampled_from(["gone", "directory", "loop", "/", "..", "/etc/passwd"])),
+        st.one_of(CONTENT, st.sampled_from(DAMAGES)),
         max_size=12,
     )
 )
 def test_a_damaged_machine_still_gives_facts(changes):
     with tempfile.TemporaryDirectory() as name:
         root = write(Path(name), SERVER)
-        for path, change in changes.items():
-            place = root / path.lstrip("/")
-            place.unlink()
-            if isinstance(change, bytes):
-                place.write_bytes(change)
-            elif change == "directory":
-                place.mkdir()
-            elif change == "loop":
-                place.symlink_to(place.name)
-            elif change != "gone":
-                place.symlink_to(change)
+        damage(root, changes)
         facts = gather(str(root), ["a"], [{"host": "b", "port": 1}])
     text = json.dumps(facts)
     assert len(facts) == 12
