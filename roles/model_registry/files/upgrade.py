@@ -141,12 +141,8 @@ class Upgrade:
     def migrate(self):
         """Idempotent, as MLflow's own migrations are."""
         self.database.query(JOIN)
-        programs = self.wanted["programs"]
-        script = (
-            '"$1/mlflow" db upgrade "$MLFLOW_BACKEND_STORE_URI"\n'
-            '"$1/python" -m mlflow.server.auth db upgrade --url "$MLFLOW_BACKEND_STORE_URI"\n'
-        )
-        answer = self.as_service("/bin/sh", "-euc", script, "sh", programs, options=("--wait", "--pipe"))
+        command = ("/bin/sh", "-euc", self.wanted["migration"], "sh", self.wanted["programs"])
+        answer = self.as_service(*command, options=("--wait", "--pipe"))
         if answer.returncode:
             raise Problem(f"mlflow db upgrade failed: {last_words(answer.stderr + answer.stdout)}")
         if self.database.revisions() != self.wanted["schema"]:
