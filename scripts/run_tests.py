@@ -96,9 +96,13 @@ def in_turn(names: list[str], commits: int) -> list[str]:
     return [name for i, name in enumerate(names) if i % SHARE == commits % SHARE]
 
 
+def nothing_waits() -> bool:
+    return os.environ.get("MLOPS_ALL", "") == "1"
+
+
 def without_waiting(names: list[str], always: list[str]) -> list[str]:
     """The names that run at this commit; those that wait are printed."""
-    if os.environ.get("MLOPS_ALL", "") == "1":
+    if nothing_waits():
         return names
     now = in_turn([name for name in names if name not in always], commits_so_far())
     if left := [name for name in names if name not in (*always, *now)]:
@@ -109,21 +113,20 @@ def without_waiting(names: list[str], always: list[str]) -> list[str]:
 def role_jobs() -> list[Job]:
     """A scenario each; where tests/mutations/ names it, its role is then broken on purpose in the same container."""
     wanted = os.environ.get("ROLE", "")
-    everything = bool(wanted) or os.environ.get("MLOPS_ALL", "") == "1"
     scenarios = sorted(path.parent.name for path in (ROOT / "molecule").glob("*/molecule.yml"))
-    if not everything:
-        scenarios = without_waiting(scenarios, [f"{role.name}-{FIRST_RELEASE}" for role in (ROOT / "roles").iterdir()])
     if wanted:
         scenarios = [name for name in scenarios if name == wanted or name.startswith(f"{wanted}-")]
         if not scenarios:
             sys.exit(f"error: ROLE={wanted}: there is no molecule/{wanted} and no molecule/{wanted}-*")
+    else:
+        scenarios = without_waiting(scenarios, [f"{role.name}-{FIRST_RELEASE}" for role in (ROOT / "roles").iterdir()])
     # The longest first, so that two of them end together: the later roles stand on the earlier ones and do more.
     order = [
         *("common-debian12", "object_store-debian13", "model_registry", "gpu_driver", "acceptance", "object_store"),
         "common",
     ]
     scenarios.sort(key=lambda name: next((i for i, role in enumerate(order) if name.startswith(role)), len(order)))
-    mutations = os.environ.get("MLOPS_MUTATIONS", "all" if everything else "1")
+    mutations = os.environ.get("MLOPS_MUTATIONS", "all" if wanted or nothing_waits() else "1")
     return [
         Job(
             name,
