@@ -23,15 +23,15 @@ class Answer(NamedTuple):
 Ask = Callable[[list[str]], Answer]
 
 
-def ask(command: list[str]) -> Answer:
-    """Run `command` and return its exit code and both its outputs in one text. Never raises."""
+def ask(command: list[str], seconds: int = SECONDS, errors: bool = True) -> Answer:
+    """Run `command` and return its exit code and its output, with that for errors in one text where it is wanted. Never raises."""
     try:
         done = subprocess.run(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=SECONDS,
+            stderr=subprocess.STDOUT if errors else subprocess.DEVNULL,
+            timeout=seconds,
             check=False,
             env={
                 "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",

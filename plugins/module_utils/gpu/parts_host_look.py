@@ -11,10 +11,11 @@ import os
 import pwd
 import re
 import stat
-import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from ansible_collections.mlops.onprem.plugins.module_utils.gpu.host_programs import ask
 
 # A file restart-<name> lies here from before a file is written until its reader has read it: a killed run leaves it.
 STATE = "/var/lib/mlops-onprem/gpu"
@@ -60,21 +61,6 @@ def version_in(answer: str) -> str | None:
     return match.group(1).rstrip(",") if match else None
 
 
-def _answer(command: Sequence[str]) -> str:
-    try:
-        done = subprocess.run(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            stdin=subprocess.DEVNULL,
-            timeout=_SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.decode(errors="replace")
-
-
 def program(root: str, name: str) -> str | None:
     """The path of an installed program as the host sees it; None where it is not installed."""
     for folder in _FOLDERS:
@@ -88,7 +74,9 @@ def _version(root: str, name: str) -> dict[str, Any]:
     path = program(root, name)
     # A program is asked on a running host only, never one of a recorded tree.
     live = path is not None and os.path.realpath(root) == "/"
-    return {"installed": path is not None, "version": version_in(_answer([path or "", "--version"])) if live else None}
+    # A warning beside the version may hold another one.
+    said = ask([path or "", "--version"], _SECONDS, errors=False).output if live else ""
+    return {"installed": path is not None, "version": version_in(said)}
 
 
 def docker(root: str) -> dict[str, Any]:
