@@ -220,7 +220,10 @@ def test_scripts_use_tokens_of_the_provider_that_are_made_for_the_registry(brows
 
 
 def test_only_its_own_names_and_pages_are_served(browser, admin_password):
+    """Also by the plugin's own pages, of which `current` is one: MLflow's look after themselves."""
     login = {"auth": ("admin", admin_password)}
+    assert current(browser(), **login).status_code == 200
+    assert current(browser(), headers={"Host": "evil.example.test"}, **login).status_code == 403
     assert search(browser(), **login).status_code == 200
     assert search(browser(), headers={"Host": "evil.example.test"}, **login).status_code == 403
     assert search(browser(), headers={"Origin": "https://evil.example.test"}, **login).status_code == 403

@@ -1,7 +1,7 @@
 """The login through an OpenID Connect provider, as an app of MLflow: the plugin mlflow-oidc-auth, and two things that it leaves out.
 
-It brings its own web application, without MLflow's checks of the host's name and of a page's origin; they are put in front. And it
-tells nobody who asked: the proxy's audit log gets the name in a header, which the proxy keeps to itself.
+It brings its own web application around MLflow's, and its own pages lack MLflow's checks of the host's name and of a page's origin;
+they are put in front of all. And it tells nobody who asked: the proxy's audit log gets the name in a header, which the proxy keeps to itself.
 """
 
 from __future__ import annotations
