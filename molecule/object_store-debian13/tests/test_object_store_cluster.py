@@ -76,9 +76,9 @@ class Load:
         return None
 
     def run(self):
-        number = 0
+        name, number = os.urandom(4).hex(), 0
         while not self.stop.is_set():
-            key, body = f"load/{threading.get_ident()}/{number}", os.urandom(20_000)
+            key, body = f"load/{name}/{number}", os.urandom(20_000)
             if self.tries("PUT", "models", key, body) is not None:
                 self.written[key] = body
                 if self.tries("GET", "models", key) != body:
@@ -104,7 +104,12 @@ class Load:
         assert not self.failed, self.failed[:5]
         assert len(self.written) > 5
         self.stores.reverse()
-        assert not [key for key, body in self.written.items() if self.tries("GET", "models", key) != body]
+        wrong = {}
+        for key, body in self.written.items():
+            found = self.tries("GET", "models", key)
+            if found != body:
+                wrong[key] = self.failed[-1] if found is None else f"{len(found)} bytes that are others"
+        assert not wrong, wrong
 
 
 @pytest.fixture
