@@ -96,20 +96,31 @@ class Load:
         self.stop.set()
         self.thread.join()
 
-    def check(self):
-        """No request failed for good, and all that was written is there: read through another host than it was written by."""
+    def wrong(self):
+        """What is not there as it was written, and what was answered instead."""
+        found = {}
+        for key, body in self.written.items():
+            answer = self.tries("GET", "models", key)
+            if answer != body:
+                found[key] = self.failed[-1] if answer is None else f"{len(answer)} bytes that are others"
+        return found
+
+    def check(self, patience=0):
+        """No request failed for good, and all that was written is there, within `patience` seconds.
+
+        It is read through another host than it was written by.
+        """
         print(
             f"{len(self.written)} objects, {self.again} tries again, {self.most} for one request, slowest {self.slowest:.1f} s"
         )
         assert not self.failed, self.failed[:5]
         assert len(self.written) > 5
         self.stores.reverse()
-        wrong = {}
-        for key, body in self.written.items():
-            found = self.tries("GET", "models", key)
-            if found != body:
-                wrong[key] = self.failed[-1] if found is None else f"{len(found)} bytes that are others"
-        assert not wrong, wrong
+        deadline = time.monotonic() + patience
+        while wrong := self.wrong():
+            print(f"not as it was written: {wrong}")
+            assert time.monotonic() < deadline, wrong
+            time.sleep(3)
 
 
 @pytest.fixture
@@ -255,7 +266,8 @@ def test_kill_of_a_filer(hosts, load):
     with load:
         shell(hosts["a"], "systemctl kill --signal=KILL seaweedfs-filer")
         time.sleep(4)
-    load.check()
+    # Another host's gateway was seen to refuse one of these objects, once in some fifty kills: it may be late, and not lost.
+    load.check(patience=30)
     assert load.most <= 1
 
 
