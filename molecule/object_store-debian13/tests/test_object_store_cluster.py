@@ -266,7 +266,7 @@ def test_kill_of_a_filer(hosts, load):
     with load:
         shell(hosts["a"], "systemctl kill --signal=KILL seaweedfs-filer")
         time.sleep(4)
-    # Another host's gateway was seen to refuse one of these objects, once in some fifty kills: it may be late, and not lost.
+    # Once in some fifty kills, one of these objects was not right through another host's gateway: it may be late, and not lost.
     load.check(patience=30)
     assert load.most <= 1
 
