@@ -12,7 +12,7 @@ from ansible_collections.mlops.onprem.plugins.module_utils.storage import plan_p
 from .hosts import Host, pool, select, volume
 from .kernel import Kernel, Refused
 
-# As many as the role makes (roles/storage/vars/main.yml), less the one that installs programs.
+# As many as the role makes (MOST_PASSES in plugins/modules/storage_plan.py), less the one that installs programs.
 PASSES = 7
 
 LVM = [volume("v", "60%", "/srv/v"), volume("w", "rest", "/srv/v/w", filesystem="ext4")]
