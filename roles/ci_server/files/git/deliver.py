@@ -52,11 +52,17 @@ def tell(path, note):
 
 def main():
     spool, path = Path(sys.argv[1]), sys.argv[2]
-    pause = 0.2
+    pause, idle = 0.2, 0
     while True:
         waiting = sorted(note for note in spool.iterdir() if not note.name.startswith("."))
         if not waiting:
-            return
+            # One push seldom comes alone, and a start takes longer than this.
+            idle += 1
+            if idle > 20:
+                return
+            time.sleep(0.1)
+            continue
+        idle = 0
         try:
             note = json.loads(waiting[0].read_text())
         except ValueError:
