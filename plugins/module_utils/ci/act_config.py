@@ -74,7 +74,10 @@ def gitea(slot: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
         "timeout": "30s",
     }
     if options.get("job_hook"):
-        hooks = {"job_started": options["job_hook"] + "-started", "job_completed": options["job_hook"] + "-completed"}
+        hooks = {
+            "job_started": options["job_hook"] + "-started.sh",
+            "job_completed": options["job_hook"] + "-completed.sh",
+        }
         found["runner"]["hooks"] = hooks
     return found
 

@@ -104,8 +104,8 @@ def document(slot: dict[str, Any], options: dict[str, Any], secret: dict[str, st
     if options["executor"] == "shell":
         runner["shell"] = "bash"
         if options.get("job_hook"):
-            runner["pre_get_sources_script"] = f"{options['job_hook']} started {slot['name']}"
-            runner["post_build_script"] = f"{options['job_hook']} completed {slot['name']}"
+            runner["pre_get_sources_script"] = f"{options['job_hook']}-started.sh"
+            runner["post_build_script"] = f"{options['job_hook']}-completed.sh"
     else:
         runner["docker"] = _docker(slot, options, home)
     if options.get("cache"):

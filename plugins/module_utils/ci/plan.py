@@ -23,7 +23,7 @@ def plan(options: dict[str, Any], gpus: list[dict[str, Any]], found: dict[str, A
     """Return the plan of one host.
 
     options: `provider`, `url`, `scope`, `name` (what runners' names begin with), `slots` (a list, `per_gpu` or `per_mig`), `labels`,
-    `executor`, `gpu_access`, `api_token`, `version`, `version_facts`, `limits`, `today` (as 2026-11-30), `offline` (Forgejo without API).
+    `run_untagged`, `executor`, `gpu_access`, `api_token`, `version`, `version_facts`, `limits`, `today` (as 2026-11-30), `offline` (Forgejo without API).
     gpus: the host's accelerators. found: what is on the host, `slots` (their names) and `driver` (whether GPUs can be used).
 
     Returns `refused` and `alarms` (sentences), `slots` (plain data), `leftover` (slots on the host that are wanted no more).
@@ -112,6 +112,12 @@ def _names(options: dict[str, Any], rules: dict[str, Any], slot: Slot) -> Iterat
             f"{where}: its runner would be called {name}, which has {len(name)} characters; {rules['title']} takes {rules['name_length']}. "
             "Give a shorter ci_runner_name"
         )
+    if not slot.labels and (
+        options["provider"] in ("forgejo", "gitea")
+        or (options["provider"] == "gitlab" and not options.get("run_untagged"))
+    ):
+        untagged = ", or ci_runner_run_untagged: true" if options["provider"] == "gitlab" else ""
+        yield f"{where} has no labels, so that no job would ever find it; give ci_runner_labels, or labels of the slot{untagged}"
     for label in slot.labels:
         text = str(label)
         if not re.fullmatch(rules["label"], text):

@@ -42,6 +42,7 @@ def options(**more: Any) -> dict[str, Any]:
         "name": "node1",
         "slots": "per_gpu",
         "labels": [],
+        "run_untagged": True,
         "executor": "docker",
         "gpu_access": "cdi",
         "api_token": "glpat-canary",

@@ -237,7 +237,7 @@ def test_a_slot_of_gitea():
         act_config.yaml(act_config.gitea(slot(), files(executor="shell", job_hook="/usr/local/lib/ci-job")))
     )
     assert read["runner"]["file"] == "/var/lib/mlops-ci/gpu0/.runner"
-    assert read["runner"]["hooks"]["job_started"] == "/usr/local/lib/ci-job-started"
+    assert read["runner"]["hooks"]["job_started"] == "/usr/local/lib/ci-job-started.sh"
     assert read["health_check"]["min_free_disk_space_mb"] == 10000
     assert read["runner"]["labels"] == ["gpu:host", "big:host"]
     assert read["runner"]["envs"]["CUDA_VISIBLE_DEVICES"] == "GPU-00000000-aaaa-bbbb-cccc-000000000000"

@@ -200,12 +200,19 @@ def test_labels(provider, good, bad):
 
 @pytest.mark.parametrize("provider", providers.NAMES)
 def test_names_too_long(provider):
-    case = {**OTHER[provider], "provider": provider}
+    case = {**OTHER[provider], "provider": provider, "labels": ["x"]}
     limit = providers.RULES[provider]["name_length"]
     made([], slots=[{"name": "cpu"}], **{**case, "name": "n" * (limit - 4)})
     said = refused([], slots=[{"name": "cpu"}], **{**case, "name": "n" * (limit - 3)})
     assert f"which has {limit + 1} characters" in said
     assert "Give a shorter ci_runner_name" in said
+
+
+def test_a_slot_that_no_job_would_find():
+    for provider in ("forgejo", "gitea"):
+        assert "no job would ever find it" in refused([], slots=[{"name": "cpu"}], provider=provider, scope="org:a")
+    assert "ci_runner_run_untagged: true" in refused([], slots=[{"name": "cpu"}], run_untagged=False)
+    made([], slots=[{"name": "cpu"}], run_untagged=False, labels=["gpu"])
 
 
 def test_limits_are_data():
