@@ -8,13 +8,15 @@ from __future__ import annotations
 from typing import Any, Callable
 
 from ansible.errors import AnsibleFilterError
-from ansible_collections.mlops.onprem.plugins.module_utils.ci.host_wanted import wanted
+from ansible_collections.mlops.onprem.plugins.module_utils.ci.host_wanted import unwanted, wanted
 
 
 def runner_host(
     slots: list[dict[str, Any]], options: dict[str, Any], secrets: dict[str, dict[str, str]], scripts: dict[str, str]
 ) -> dict[str, Any]:
     try:
+        if not slots:
+            return unwanted({**options, "scripts": list(scripts)})
         return wanted(slots, options, secrets, scripts)
     except KeyError as error:
         raise AnsibleFilterError(f"ci_runner_host: {error} is missing") from error

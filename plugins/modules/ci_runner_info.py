@@ -14,7 +14,7 @@ extends_documentation_fragment:
   - mlops.onprem.attributes
   - mlops.onprem.attributes.info
 description:
-  - Reads what the role C(ci_runner) plans with. Returns no token.
+  - Reads what the role P(mlops.onprem.ci_runner#role) plans with. Returns no token.
 author:
   - The mlops.onprem authors (@mlops-onprem)
 options:

@@ -70,7 +70,8 @@ class Forgejo(Contract):
 
     def host(self, online: str = "", **_more: Any) -> Any:
         for runner in self.runners.values():
-            if runner["name"] == online:
+            # Its runner knows itself by its UUID only.
+            if online in (runner["name"], runner["uuid"]):
                 runner["status"] = "idle"
         return {}
 

@@ -72,7 +72,7 @@ class Contract:
             self.server.shutdown()
             self.server.server_close()
 
-    def start(self, port: int) -> None:
+    def start(self, port: int, address: str = "127.0.0.1") -> None:
         contract = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -99,7 +99,7 @@ class Contract:
 
             do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer  # noqa: N815
 
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        self.server = http.server.ThreadingHTTPServer((address, port), Handler)
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
 
     def respond(self, method: str, target: str, text: str, headers: dict[str, str]) -> tuple[int, dict[str, str], str]:
@@ -199,7 +199,10 @@ def main(kind: type[Contract]) -> None:
         description=f"Contract server for {kind.name}: answers as documented, and is no forge."
     )
     parser.add_argument("--port", type=int, required=True)
+    parser.add_argument(
+        "--address", default="127.0.0.1", help="in a container, whose port is published on 127.0.0.1: 0.0.0.0"
+    )
     parser.add_argument("--token", default="canary-token")
     arguments = parser.parse_args()
-    kind(arguments.token).start(arguments.port)
+    kind(arguments.token).start(arguments.port, arguments.address)
     threading.Event().wait()

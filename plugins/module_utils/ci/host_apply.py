@@ -51,6 +51,11 @@ class Host:
         """Do all of it, in the order in which each thing needs the one before."""
         for slot in leftover:
             self.remove(slot, work_dir)
+        self.purge(wanted.get("stopped", []), wanted.get("removed", []))
+        for path in map(Path, wanted.get("emptied", [])):
+            # It may be a disk that others use, too.
+            if path.is_dir() and not any(path.iterdir()) and not path.is_mount() and self.do(f"remove {path}"):
+                path.rmdir()
         for user in wanted["users"]:
             self.user(user)
         for one in wanted["directories"]:
@@ -183,11 +188,23 @@ class Host:
         shutil.rmtree(Path(work_dir) / slot, ignore_errors=True)
         self.run(["userdel", units.user(slot)])
 
+    def purge(self, stopped: list[str], removed: list[str]) -> None:
+        """Take what all slots shared off the host, after the last one."""
+        there = [path for path in map(Path, removed) if path.exists() or path.is_symlink()]
+        if not there or not self.do(f"remove {', '.join(map(str, there))}"):
+            return
+        self.run(["systemctl", "disable", "--now", *stopped])
+        for path in there:
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+
     def systemd(self, wanted: list[dict[str, Any]]) -> None:
         states = self.states([one["name"] for one in wanted])
         changed = any(state.get("NeedDaemonReload") == "yes" for state in states.values())
         wrote = any(
-            text.startswith(f"write {units.UNITS}/") or text.startswith("remove the slot") for text in self.outcome.done
+            text.startswith(f"write {units.UNITS}/") or text.startswith("remove ") for text in self.outcome.done
         )
         if self.check:
             self.outcome.done += [

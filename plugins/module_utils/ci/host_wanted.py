@@ -161,3 +161,12 @@ def _registration(
         found["registrations"].append(
             {"slot": slot["name"], "user": user, "home": home, "argv": argv, "environment": environment, "left": left}
         )
+
+
+def unwanted(options: dict[str, Any]) -> dict[str, Any]:
+    """Return what `absent` takes off a host, beside the slots: what all of them shared. The program goes, caches and work go with the slots."""
+    empty: dict[str, Any] = {key: [] for key in ("users", "directories", "files", "trees", "registrations", "units")}
+    names = [units.SLICE, *TIMERS, *(name.replace(".timer", ".service") for name in TIMERS)]
+    scripts = [f"{SCRIPTS}/{name}" for name in options["scripts"]]
+    removed = [*(f"{units.UNITS}/{name}" for name in names), *scripts, CONFIG, options["app_dir"]]
+    return {**empty, "stopped": list(TIMERS), "removed": removed, "emptied": [options["work_dir"]]}

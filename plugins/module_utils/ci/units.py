@@ -59,7 +59,8 @@ def service(slot: dict[str, Any], options: dict[str, Any], command: str, reads: 
     files = " ".join([f"{UNITS}/{unit(name)}", *reads])
     lines = [
         "[Unit]",
-        f"Description=CI runner of the slot {name} ({options['provider']})",
+        # Another version of the program is another unit: it is restarted for that as for any change.
+        f"Description=CI runner of the slot {name} ({options['provider']} {options['version']})",
         "After=network-online.target",
         "Wants=network-online.target",
         # An unhealthy host is asked again and again, for as long as it takes.

@@ -41,6 +41,8 @@ def place(tmp_path, monkeypatch):
 def asked(place, provider="gitlab", **more):
     return {
         "provider": provider,
+        "version": "1.0",
+        "app_dir": str(place / "app"),
         "url": "https://git.example.com",
         "scope": "org:acme",
         "executor": "shell" if provider in ("github", "buildbot") else "docker",
@@ -263,6 +265,24 @@ def test_a_slot_goes_with_all_that_it_had(place, systemd):
     assert (place / "work/gpu0").exists()
 
 
+def test_all_of_it_goes(place, systemd):
+    bring(place, wanted(place), systemd)
+    what = runner_host([], asked(place), {}, {"ci-health.py": ""})
+    outcome = bring(place, what, systemd, leftover=["gpu0"])
+    assert outcome.done[0] == "remove the slot gpu0"
+    assert not any(
+        (place / name).exists() and list((place / name).iterdir()) for name in ("units", "work", "config", "scripts")
+    )
+    assert systemd.asked_for("disable")[-1][-2:] == list(host_wanted.TIMERS)
+    assert not bring(place, what, systemd).done
+
+
+def test_another_version_is_another_unit(place, systemd):
+    bring(place, wanted(place), systemd)
+    outcome = bring(place, wanted(place, version="2.0"), systemd)
+    assert "restart mlops-ci-runner-gpu0.service after its job" in outcome.done
+
+
 def test_users_are_made_and_let_into_groups(place, systemd, monkeypatch):
     monkeypatch.setattr(host_apply, "_is_member", lambda _user, _group: False)
     host = Host(systemd, False, lambda: False)
@@ -360,6 +380,8 @@ def test_the_filter():
     assert FilterModule().filters() == {"ci_runner_host": runner_host}
     with pytest.raises(AnsibleFilterError, match="is missing"):
         runner_host([], {}, {}, {})
+    with pytest.raises(AnsibleFilterError, match="is missing"):
+        runner_host([{"name": "a"}], {}, {}, {})
 
 
 # What is looked at.
