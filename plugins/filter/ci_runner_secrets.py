@@ -14,7 +14,7 @@ By = dict[str, dict[str, str]]
 
 def kept(slots: list[dict[str, Any]], provider: str, known: By, tokens: By) -> dict[str, By]:
     every = secrets.keep(slots, provider, known, tokens)
-    return {"secrets": every, "stored": secrets.stored(every)}
+    return {"secrets": every, "stored": secrets.stored(every, known)}
 
 
 class FilterModule:

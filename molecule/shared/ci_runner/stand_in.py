@@ -94,8 +94,13 @@ def stay():
     told = []
     for one in (signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP):
         signal.signal(one, lambda number, _frame: told.append(number))
-    online()
+    seen = None
     while not told or (HOME / "job").exists():
+        # As GitLab's runner does: it reads its file again when that changes.
+        now = Path(option("--config")).stat().st_mtime_ns if "run" in sys.argv else 0
+        if now != seen:
+            seen = now
+            online()
         time.sleep(0.2)
 
 

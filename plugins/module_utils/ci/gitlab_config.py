@@ -31,7 +31,8 @@ def merge(found: str, wanted: dict[str, Any]) -> str:
     ours = wanted["runners"][0]
     sections = [one for one in there.get("runners") or [] if isinstance(one, dict)]
     mine = next((one for one in sections if _same(one, ours)), None)
-    others = [one for one in sections if one is not mine]
+    # One of our name that is another runner is what was deleted on the server: its token is good for nothing.
+    others = [one for one in sections if one is not mine and one.get("name") != ours["name"]]
     kept = {key: mine[key] for key in OWN if key in mine} if mine else {}
     # The token is the runner's own from the start on: it may be rotated by now.
     merged = {**wanted, "runners": [{**ours, **kept}, *others]}

@@ -161,7 +161,11 @@ class Host:
             return
         if self.do(f"copy the program {one['version']} to {one['path']}"):
             # As the slot's user: the folder is its own, and a job may have put links to elsewhere in it.
-            script = 'cp -R --preserve=mode --no-target-directory "$1" "$2" && cp -f "$2/bin/runsvc.sh" "$2/runsvc.sh"'
+            # The folder's own rights stay: it has a token in it.
+            script = (
+                'tar --create --directory="$1" --exclude=./archive . | tar --extract --directory="$2" --no-overwrite-dir '
+                '&& cp -f "$2/bin/runsvc.sh" "$2/runsvc.sh"'
+            )
             argv = ["/bin/sh", "-c", script, "sh", one["source"], one["path"]]
             code, said = _as_user(one["owner"], argv, one["path"], {})
             if code != 0:

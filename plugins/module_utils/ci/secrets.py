@@ -71,7 +71,11 @@ def keep(
     return found
 
 
-def stored(secrets: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Return what is worth a file: no token of an hour, and nothing of slots without any."""
+def stored(secrets: dict[str, dict[str, str]], known: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return what is worth a file: no token of an hour, and nothing of slots without any.
+
+    What is known of other slots stays until their runners are off the server: they are found there by it.
+    """
     found = {name: {key: one[key] for key in ("id", "uuid", "token") if one[key]} for name, one in secrets.items()}
-    return {name: one for name, one in found.items() if one}
+    others = {name: one for name, one in known.items() if name not in secrets}
+    return {**others, **{name: one for name, one in found.items() if one}}

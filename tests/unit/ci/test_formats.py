@@ -181,11 +181,11 @@ def test_a_rotated_token_and_its_dates_stay_when_something_else_changes():
     assert gitlab_config.merge(again, wanted(image="debian:13")) is again
 
 
-def test_another_runner_takes_its_own_token():
+def test_a_runner_that_was_made_anew_takes_the_place_of_the_old_one():
     text = as_the_runner_writes_it(wanted(), token="glrt-rotated")
     other = gitlab_config.document(slot(), files(), {"id": "8", "token": "glrt-new"})
     runners = tomllib.loads(gitlab_config.merge(text, other))["runners"]
-    assert [runner["token"] for runner in runners] == ["glrt-new", "glrt-rotated"]
+    assert [runner["token"] for runner in runners] == ["glrt-new"]
 
 
 def test_sections_of_others_and_what_somebody_set_by_hand():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import copy
+import grp
 import json
+import os
+import pwd
 import re
 import stat
 from pathlib import Path
@@ -236,6 +239,28 @@ def test_a_config_toml_that_cannot_be_read_stays(place, systemd):
     with pytest.raises(Failed, match=r"cannot be read \(line 1: there is no value\), so that nothing was written"):
         bring(place, wanted(place), systemd)
     assert path.read_text() == "concurrent = \n"
+
+
+def test_a_copied_program_leaves_the_folders_rights_alone(place):
+    me = pwd.getpwuid(os.getuid()).pw_name
+    group = grp.getgrgid(os.getgid()).gr_name
+    (place / "program").chmod(0o755)
+    (place / "program/archive").write_text("what it was unpacked from")
+    home = place / "work/gpu0"
+    home.mkdir(parents=True, mode=0o700)
+    one = {"source": str(place / "program"), "path": str(home), "version": "1", "owner": me, "group": group}
+    host = Host(lambda _argv: (0, ""), False, lambda: False)
+    host.tree(one)
+    host.tree(one)
+    assert host.outcome.done == [f"copy the program 1 to {home}"]
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+    assert (home / "runsvc.sh").exists()
+    assert not (home / "archive").exists()
+    one["version"] = "2"
+    one["source"] = str(place / "surely-not-there")
+    with pytest.raises(Failed, match="could not be copied"):
+        host.tree(one)
+    assert (home / ".mlops-version").read_text() == "1\n"
 
 
 def test_links_are_not_followed(place, systemd):

@@ -62,6 +62,13 @@ def test_what_was_just_made_is_kept_but_no_token_of_an_hour():
     assert kept("gitlab", known={"id": "1", "token": "old"})["stored"] == {"gpu0": {"id": "1", "token": "old"}}
 
 
+def test_what_is_known_of_other_slots_stays():
+    function = ci_runner_secrets.FilterModule().filters()["ci_runner_secrets"]
+    assert function([SLOT], "gitlab", {"old": {"id": "1", "token": "t"}}, {})["stored"] == {
+        "old": {"id": "1", "token": "t"}
+    }
+
+
 def test_check_mode_has_nothing_yet():
     assert kept("gitlab") == {
         "secrets": {"gpu0": {"id": "", "uuid": "", "token": "", "registration": ""}},
