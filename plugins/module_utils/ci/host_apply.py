@@ -186,7 +186,8 @@ class Host:
         name = units.unit(slot)
         if not self.do(f"remove the slot {slot}"):
             return
-        self.command(["systemctl", "disable", "--now", name])
+        # By itself, systemctl would have systemd read its units again.
+        self.command(["systemctl", "disable", "--now", "--no-reload", name])
         (Path(units.UNITS) / name).unlink(missing_ok=True)
         (Path(units.RECORDS) / f"{name}.sha256").unlink(missing_ok=True)
         shutil.rmtree(Path(work_dir) / slot, ignore_errors=True)
@@ -197,7 +198,7 @@ class Host:
         there = [path for path in map(Path, removed) if path.exists() or path.is_symlink()]
         if not there or not self.do(f"remove {', '.join(map(str, there))}"):
             return
-        self.run(["systemctl", "disable", "--now", *stopped])
+        self.run(["systemctl", "disable", "--now", "--no-reload", *stopped])
         for path in there:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
@@ -228,7 +229,8 @@ class Host:
         start = [
             one["name"]
             for one in wanted
-            if states.get(one["name"], {}).get("ActiveState") not in ("active", "activating", "reloading")
+            if states.get(one["name"], {}).get("ActiveState")
+            not in ("active", "activating", "reloading", "deactivating")
         ]
         off = [one["name"] for one in wanted if states.get(one["name"], {}).get("UnitFileState") != "enabled"]
         if off:
@@ -240,7 +242,15 @@ class Host:
         for one in wanted:
             if one["name"] in start or not one["record"] or not _is_other(one):
                 continue
-            if self.busy(states.get(one["name"], {}).get("ControlGroup", "")):
+            state = states.get(one["name"], {})
+            if state.get("ActiveState") == "deactivating":
+                self.outcome.deferred.append(f"{one['name']} ends after its job")
+                continue
+            if state.get("NeedDaemonReload") == "yes":
+                # What systemd has not read would be noted as read.
+                self.outcome.deferred.append(f"{one['name']} waits for that, too")
+                continue
+            if self.busy(state.get("ControlGroup", "")):
                 self.outcome.deferred.append(
                     f"{one['name']} has a job, which a restart would end: it reads its files in a later run"
                 )

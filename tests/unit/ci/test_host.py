@@ -220,6 +220,27 @@ def test_no_daemon_reload_while_a_job_has_a_gpu(place, systemd):
     assert outcome.done == ["let systemd read its units"]
 
 
+def test_what_systemd_has_not_read_is_not_taken_for_read(place, systemd):
+    bring(place, wanted(place), systemd)
+    systemd.states["mlops-ci-runner-gpu0.service"]["NeedDaemonReload"] = "yes"
+    outcome = bring(place, wanted(place, version="2.0"), systemd, jobs=True)
+    assert not systemd.asked_for("restart")
+    assert outcome.deferred[1:] == ["mlops-ci-runner-gpu0.service waits for that, too"]
+    systemd.states["mlops-ci-runner-gpu0.service"]["NeedDaemonReload"] = "no"
+    assert (
+        "restart mlops-ci-runner-gpu0.service after its job" in bring(place, wanted(place, version="2.0"), systemd).done
+    )
+
+
+def test_a_runner_that_ends_after_its_job_is_left_to_it(place, systemd):
+    bring(place, wanted(place, "forgejo"), systemd)
+    systemd.states["mlops-ci-runner-gpu0.service"]["ActiveState"] = "deactivating"
+    systemd.calls.clear()
+    outcome = bring(place, wanted(place, "forgejo", image="debian:13"), systemd)
+    assert outcome.deferred == ["mlops-ci-runner-gpu0.service ends after its job"]
+    assert {argv[1] for argv in systemd.calls} == {"show"}
+
+
 def test_a_job_of_github_is_not_ended_by_a_restart(place, systemd, monkeypatch):
     what = wanted(place, "github")
     what["trees"] = []
@@ -284,7 +305,7 @@ def test_a_slot_goes_with_all_that_it_had(place, systemd):
     bring(place, wanted(place, count=2), systemd)
     outcome = bring(place, wanted(place, count=1), systemd, leftover=["gpu1"])
     assert "remove the slot gpu1" in outcome.done
-    assert ["systemctl", "disable", "--now", "mlops-ci-runner-gpu1.service"] in systemd.calls
+    assert ["systemctl", "disable", "--now", "--no-reload", "mlops-ci-runner-gpu1.service"] in systemd.calls
     assert ["userdel", "ci-gpu1"] in systemd.calls
     assert not (place / "work/gpu1").exists()
     assert (place / "work/gpu0").exists()
