@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 """A STAND-IN for the programs of runners: it runs no job. It notes how it was called, tells the contract server that it is there, and waits.
 
 While there is a file `job` in its folder it behaves as if it had a job: told to end, it ends when the file is gone.

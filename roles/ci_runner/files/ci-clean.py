@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Managed by mlops.onprem (role ci_runner): changes are overwritten.
 """Remove old work of the slots, by age, and containers, volumes and images by their label. Never what others made.
 

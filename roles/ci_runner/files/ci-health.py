@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Managed by mlops.onprem (role ci_runner): changes are overwritten.
 """Whether a slot may take jobs: disk, GPU, ECC. `ci-health.py SLOT` ends with 1 and says why not; without a word, it may.
 

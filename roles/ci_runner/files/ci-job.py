@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Managed by mlops.onprem (role ci_runner): changes are overwritten.
 """Around each job: is the slot healthy, and for how long did which GPUs belong to which job. One line of JSON for each job that ended.
 
@@ -29,7 +28,9 @@ def main():
         job = next((os.environ[key] for key in NAMES if os.environ.get(key)), "")
         repository = os.environ.get("GITHUB_REPOSITORY") or os.environ.get("CI_PROJECT_PATH") or ""
         note.write_text(json.dumps({"job": job, "repository": repository, "started": now}))
-        return subprocess.run([str(Path(__file__).parent / "ci-health.py"), name], check=False).returncode
+        return subprocess.run(
+            [sys.executable, str(Path(__file__).parent / "ci-health.py"), name], check=False
+        ).returncode
     if sys.argv[1:] != ["completed"] or not note.exists():
         return 0
     told = json.loads(note.read_text())
